@@ -207,7 +207,7 @@ impl Matchmaker {
         let read = others.read_mail(async |room: String, seats: Vec<Reservation>| {
             let listed = self.registry.get(&room)?;
             self.reserve(&listed, &seats).await.ok()?;
-            Some(OpenRoom::as_it_is(&listed, self.region.as_deref()))
+            Some(OpenRoom::as_it_is(&listed.shared, self.region.as_deref()))
         });
         futures_util::join!(said, read);
     }
@@ -215,16 +215,29 @@ impl Matchmaker {
     /// The rooms that others may be interested in.
     fn own(&self) -> Vec<Own> {
         if self.is_draining() {
-            return Vec::new();
+            let departed = self.departed().into_iter();
+            return departed.map(|room| Own { room, reserved: 0, listed: true, gone: true }).collect();
         }
         let own = |listed: &Listed| {
             let listed_there = OpenRoom::of(listed, self.region.as_deref()).is_some();
-            let room = OpenRoom::as_it_is(listed, self.region.as_deref());
+            let room = OpenRoom::as_it_is(&listed.shared, self.region.as_deref());
             let wants = room.free > 0 && room.info.contains_key(WANTED) && listed.room.connected();
             let reserved = listed.shared.reserved.load(Relaxed);
-            (listed_there || wants).then_some(Own { room, reserved, listed: listed_there })
+            (listed_there || wants).then_some(Own { room, reserved, listed: listed_there, gone: false })
         };
-        self.registry.all().iter().filter_map(own).collect()
+        let gone = |room| Own { room, reserved: 0, listed: true, gone: true };
+        let departed = self.departed().into_iter().map(gone);
+        self.registry.all().iter().filter_map(own).chain(departed).collect()
+    }
+
+    /// Rooms that have just gone to other servers, which have yet to say that they have them: to whoever
+    /// looks for one, it is nowhere else.
+    fn departed(&self) -> Vec<OpenRoom> {
+        let elsewhere = self.elsewhere();
+        let known = |name: &str| elsewhere.iter().any(|there| !there.gone && there.room.name == *name);
+        let now = clock::now();
+        let departed = self.registry.departed(now.checked_sub(others::COUNTS).unwrap_or(now), known);
+        departed.iter().filter_map(|room| OpenRoom::as_it_was(room, self.region.as_deref())).collect()
     }
 
     /// The rooms of the other servers.
@@ -246,9 +259,15 @@ impl Matchmaker {
     pub(crate) fn lobby(&self) -> Rooms {
         let open = |listed: &Listed| OpenRoom::of(listed, self.region.as_deref());
         let elsewhere = self.elsewhere();
-        let others = elsewhere.iter().filter(|room| room.listed).map(|elsewhere| elsewhere.room.clone());
-        let rooms = || self.registry.all().iter().filter_map(open).chain(others).collect();
-        self.lobby.rooms(clock::now(), rooms)
+        let others = |gone: bool| {
+            let rooms = elsewhere.iter().filter(move |room| room.listed && room.gone == gone);
+            rooms.map(|elsewhere| elsewhere.room.clone())
+        };
+        // A room that goes from one server to another may be said to be at both: whoever has it counts.
+        self.lobby.rooms(clock::now(), || {
+            let has = self.registry.all().iter().filter_map(open).chain(others(false)).collect::<Vec<_>>();
+            has.into_iter().chain(self.departed()).chain(others(true)).collect()
+        })
     }
 
     /// Keeps seats for a party in a room that fits: the one with the fewest free seats that has enough, so
@@ -323,6 +342,7 @@ impl Matchmaker {
         let fits = |elsewhere: &&Elsewhere| {
             let room = &elsewhere.room;
             elsewhere.listed
+                && !elsewhere.gone
                 && room.kind == wish.kind
                 && room.free >= wish.party
                 && wish.entry.allows_room(&room.name)
@@ -372,12 +392,12 @@ impl Matchmaker {
     fn backfills(&self, kind: &str) -> Vec<Backfill> {
         let here = |listed: &Listed| {
             let open = listed.shared.kind == kind && !listed.shared.notice.joins_closed();
-            let room = || OpenRoom::as_it_is(listed, self.region.as_deref());
+            let room = || OpenRoom::as_it_is(&listed.shared, self.region.as_deref());
             let open = open && listed.room.connected();
             open.then(|| backfill(room(), listed.shared.reserved.load(Relaxed))).flatten()
         };
         let elsewhere = self.elsewhere();
-        let others = elsewhere.iter().filter(|elsewhere| elsewhere.room.kind == kind);
+        let others = elsewhere.iter().filter(|there| !there.gone && there.room.kind == kind);
         let others = others.filter_map(|elsewhere| backfill(elsewhere.room.clone(), elsewhere.reserved));
         self.registry.all().iter().filter_map(here).chain(others).collect()
     }
@@ -395,7 +415,7 @@ impl Matchmaker {
             Some((_, Some(listed))) => listed,
             Some((name, None)) => {
                 let rooms = self.elsewhere();
-                let elsewhere = rooms.iter().find(|elsewhere| elsewhere.room.name == name);
+                let elsewhere = rooms.iter().find(|there| !there.gone && there.room.name == name);
                 let (elsewhere, (others, _)) =
                     elsewhere.zip(self.others.as_ref()).ok_or_else(|| ended(name))?;
                 let kept = others.keep(elsewhere, seats).await;
@@ -419,7 +439,7 @@ impl Matchmaker {
     }
 
     fn matched(&self, listed: &Listed, made: bool, reservations: &[Reservation]) -> Match {
-        let room = OpenRoom::as_it_is(listed, self.region.as_deref());
+        let room = OpenRoom::as_it_is(&listed.shared, self.region.as_deref());
         let tokens = reservations.iter().map(|reservation| reservation.token).collect();
         let at = self.others.as_ref().map(|(_, at)| (at.url.clone(), at.quic.clone()));
         Match { room, made, tokens, lasts: self.lasts, at }

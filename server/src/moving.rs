@@ -216,8 +216,14 @@ impl Mover {
         }
         match self.nodes.give(&shared.name, incarnation.clone(), parcel).await {
             Given::Gone(node) => {
-                room.do_send(Depart(Some(Arc::new(wire::Moved::from((*node).clone())))));
-                Ok(Gone { node: *node, stood: due.elapsed() })
+                self.registry.departs(shared.clone(), clock::now());
+                let to = Arc::new(wire::Moved::from((*node).clone()));
+                let left = room.send(Depart(Some(to))).await.unwrap_or_default();
+                let stood = due.elapsed();
+                if !left.is_empty() {
+                    self.nodes.tell_left(&shared.name, incarnation, left);
+                }
+                Ok(Gone { node: *node, stood })
             }
             Given::Kept(why) => {
                 let why =

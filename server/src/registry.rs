@@ -20,7 +20,7 @@ use crate::{
 use dashmap::{DashMap, Entry};
 use driftless_proto::code::CloseCode;
 use driftless_sim::{PlayerId, Setup};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
@@ -40,6 +40,8 @@ pub struct Registry {
     /// Names of the rooms, in order. Changed only while the room's entry in `rooms` is locked.
     names: RwLock<BTreeSet<Arc<str>>>,
     seats: DashMap<ResumeToken, SeatPlace>,
+    /// Rooms that have gone to other nodes, and when.
+    departed: Mutex<Vec<(Instant, Arc<RoomShared>)>>,
     drain: Drain,
     metrics: Arc<Metrics>,
 }
@@ -123,6 +125,7 @@ impl Registry {
             rooms: DashMap::new(),
             names: RwLock::default(),
             seats: DashMap::new(),
+            departed: Mutex::default(),
             drain: Drain::default(),
             metrics,
         })
@@ -154,6 +157,19 @@ impl Registry {
     /// All rooms.
     pub(crate) fn all(&self) -> Vec<Listed> {
         self.rooms.iter().map(|listed| listed.clone()).collect()
+    }
+
+    /// A room goes to another node, which takes a moment to say that it has it.
+    pub(crate) fn departs(&self, room: Arc<RoomShared>, now: Instant) {
+        self.departed.lock().push((now, room));
+    }
+
+    /// The rooms that have gone to other nodes since `since`, but for those of which it is `known` by now
+    /// that another has them.
+    pub(crate) fn departed(&self, since: Instant, known: impl Fn(&str) -> bool) -> Vec<Arc<RoomShared>> {
+        let mut departed = self.departed.lock();
+        departed.retain(|(at, room)| *at >= since && !known(&room.name));
+        departed.iter().map(|(_, room)| room.clone()).collect()
     }
 
     /// The number of rooms, and the rooms with the most players.

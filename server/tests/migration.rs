@@ -26,6 +26,7 @@ use util::{
     ledger::{Bot, Ledger, Player, Watcher, watch},
     process,
     redis::Redis,
+    sse::Sse,
     until,
 };
 
@@ -401,6 +402,104 @@ fn a_room_goes_on_where_it_was_if_the_other_node_does_not_take_it() {
     let (players, watchers) = crowd.end();
     assert!(players.iter().all(|player| player.missed == 0 && player.resumed == 0));
     assert!(watchers.iter().all(|watcher| watcher.welcomes == 1 && watcher.events > 5));
+}
+
+// Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the
+// timeout."
+#[test]
+fn who_leaves_a_room_on_its_way_has_no_seat_where_it_arrives() {
+    let redis = Redis::start();
+    let config = Config {
+        redis: redis.url().parse().ok(),
+        node: Some("a".into()),
+        resume_window: Duration::from_secs(3_600),
+        lease: Duration::from_secs(6), // longer than b stands still
+        ..config()
+    };
+    let a = TestServer::with(config, GameKind::of::<Ledger>());
+    let b = OwnNode::with(&redis, "b", &["--resume-window", "1h", "--lease", "6s"]);
+    make(&a, "hall");
+    until("they see each other", || sees(&a, "b"));
+    let mut stays = util::Player::join(a.address(), "hall");
+    let signal = |signal| {
+        // SAFETY: kill has no preconditions; the child has not been waited for, so the number is its own.
+        assert_eq!(unsafe { libc::kill(b.child.id().cast_signed(), signal) }, 0);
+    };
+    let tick = || a.running().registry().get("hall").map(|room| room.shared.tick.load(Relaxed));
+    // If it takes too long until b goes on, the room goes on here.
+    until("it goes while somebody leaves", || {
+        let mut goes = util::Player::join(a.address(), "hall");
+        assert_eq!(a.players(), 2);
+        signal(libc::SIGSTOP);
+        std::thread::scope(|scope| {
+            let moves = scope.spawn(|| move_to(&a, "hall", r#"{"node":"b"}"#));
+            until("it stands still", || {
+                let before = tick();
+                std::thread::sleep(Duration::from_millis(150));
+                tick() == before || moves.is_finished()
+            });
+            goes.leave();
+            until("the seat has ended", || a.players() < 2);
+            signal(libc::SIGCONT);
+            moves.join().unwrap().0 == 200
+        })
+    });
+    until("b has who stays, and nobody else", || b.players() == 1);
+    assert_eq!(stays.ended(), CloseCode::Moved);
+    stays.reconnect_at(b.address);
+    assert!(stays.welcomed().resumed);
+}
+
+// "Whoever looks for a room finds it": before, while and after it goes from one node to another.
+#[test]
+fn a_room_on_its_way_is_in_every_lobby_once() {
+    let redis = Redis::start();
+    let nodes = ["a", "b", "c"].map(|name| node(&redis, name));
+    let names = |at: &TestServer| {
+        let said = at.get("/v1/lobby?kind=ledger").json();
+        let rooms = said["rooms"].as_array().unwrap().iter();
+        rooms.map(|room| room["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    make(&nodes[0], "hall");
+    until("they see each other", || nodes.iter().all(|at| ["a", "b", "c"].iter().all(|of| sees(at, of))));
+    until("it is in every lobby", || nodes.iter().all(|at| names(at) == ["hall"]));
+    let asks = "accept: text/event-stream\r\n";
+    let mut live = nodes.each_ref().map(|at| Sse::open(at.address(), "/v1/lobby?kind=ledger", asks));
+    let stop = AtomicBool::new(false);
+    let looked = std::thread::scope(|scope| {
+        let look = |at| {
+            let mut times = 0;
+            while !stop.load(Relaxed) {
+                assert_eq!(names(at), ["hall"]);
+                times += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            times
+        };
+        let looks: Vec<_> = nodes.iter().map(|at| scope.spawn(move || look(at))).collect();
+        for times in 0..4 {
+            let (from, to) = (times % 2, (times + 1) % 2);
+            let (status, said) =
+                move_to(&nodes[from], "hall", &format!(r#"{{"node":"{}"}}"#, ["a", "b"][to]));
+            assert_eq!(status, 200, "{said}");
+            plays(&nodes[to], "hall");
+        }
+        stop.store(true, Relaxed);
+        looks.into_iter().map(|look| look.join().unwrap()).min().unwrap()
+    });
+    assert!(looked > 20, "{looked}");
+    assert_eq!(nodes[0].operate("DELETE", "/v1/rooms/hall", "").status, 204);
+    for live in &mut live {
+        let mut gone = Vec::new();
+        while gone.is_empty() {
+            let said: Value = serde_json::from_str(&live.data()).unwrap();
+            gone.extend(said["gone"].as_array().into_iter().flatten().cloned());
+            let rooms = said["rooms"].as_array().unwrap();
+            assert!(rooms.len() <= 1 && (gone.is_empty() || rooms.is_empty()), "{said}");
+        }
+        assert_eq!(gone, ["hall"]);
+    }
+    until("it is in no lobby", || nodes.iter().all(|at| names(at).is_empty()));
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Changes<'_> {
 }
 
 impl Lobby {
-    /// The rooms, from `look` if what is known is too old.
+    /// The rooms, from `look` if what is known is too old. Of those with one name, the first counts.
     pub(crate) fn rooms(&self, now: Instant, look: impl FnOnce() -> Vec<OpenRoom>) -> Rooms {
         let mut newest = self.0.lock();
         if let Some((at, rooms)) = &*newest
@@ -58,7 +58,8 @@ impl Lobby {
             return rooms.clone();
         }
         let mut rooms = look();
-        rooms.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        rooms.sort_by(|one, other| one.name.cmp(&other.name));
+        rooms.dedup_by(|later, first| later.name == first.name);
         let rooms = Arc::new(rooms);
         *newest = Some((now, rooms.clone()));
         rooms
@@ -114,6 +115,8 @@ mod tests {
         assert_eq!(names(&first), ["a", "b"]);
         assert!(Arc::ptr_eq(&first, &lobby.rooms(now, || panic!("it is fresh"))));
         assert!(names(&lobby.rooms(now + FRESH, Vec::new)).is_empty());
+        let twice = lobby.rooms(now + 2 * FRESH, || vec![room("b", 1), room("a", 1), room("b", 2)]);
+        assert_eq!((names(&twice).join(" "), twice[1].players), ("a b".into(), 1), "who says so first");
     }
 
     #[test]

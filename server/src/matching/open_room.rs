@@ -1,7 +1,7 @@
 //! A room that somebody can enter, as lobbies and matches see it.
 
 use super::filter::{Fact, Facts};
-use crate::registry::Listed;
+use crate::{ground::shared::RoomShared, registry::Listed};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -39,15 +39,18 @@ pub(crate) struct OpenRoom {
 impl OpenRoom {
     /// A room. None: nobody can enter it, or only who knows its name.
     pub(crate) fn of(listed: &Listed, region: Option<&str>) -> Option<Self> {
-        let room = Self::as_it_is(listed, region);
+        Self::as_it_was(&listed.shared, region).filter(|_| listed.room.connected())
+    }
+
+    /// The same, of one that may be at another server by now.
+    pub(crate) fn as_it_was(shared: &RoomShared, region: Option<&str>) -> Option<Self> {
+        let room = Self::as_it_is(shared, region);
         let hidden = room.info.get(PRIVATE).is_some_and(|private| private == "true");
-        let closed = listed.shared.notice.joins_closed() || !listed.room.connected();
-        (room.free > 0 && !hidden && !closed).then_some(room)
+        (room.free > 0 && !hidden && !shared.notice.joins_closed()).then_some(room)
     }
 
     /// A room, whether anybody can enter it or not.
-    pub(crate) fn as_it_is(listed: &Listed, region: Option<&str>) -> Self {
-        let shared = &listed.shared;
+    pub(crate) fn as_it_is(shared: &RoomShared, region: Option<&str>) -> Self {
         let count = |of: &AtomicU32| of.load(Relaxed);
         Self {
             name: shared.name.to_string(),

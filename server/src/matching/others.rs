@@ -20,7 +20,7 @@ use tracing::warn;
 /// Time between two times that a server says which rooms it has.
 const SAY: Duration = Duration::from_secs(1);
 /// How long that counts.
-const COUNTS_MS: u64 = 3_500;
+pub(super) const COUNTS: Duration = Duration::from_millis(3_500);
 /// Most rooms of a server that others learn of: those with the fewest free seats.
 const MOST: usize = 500;
 /// How long a server may take to keep seats, and how long its answer lies there.
@@ -44,6 +44,8 @@ pub(super) struct Elsewhere {
     pub(super) reserved: u32,
     /// Whether anybody may find it. (If not, it wants players from the queue.)
     pub(super) listed: bool,
+    /// It has just gone from there to another one.
+    pub(super) gone: bool,
     pub(super) at: Arc<Address>,
     server: Arc<str>,
 }
@@ -62,6 +64,9 @@ pub(super) struct Own {
     pub(super) room: OpenRoom,
     pub(super) reserved: u32,
     pub(super) listed: bool,
+    /// It has just gone to another server.
+    #[serde(default)]
+    pub(super) gone: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,7 +121,7 @@ impl Others {
         let said = self.redis.with(async |mut redis| {
             let mut say = pipe();
             say.cmd("SADD").arg(&all).arg(&self.me).ignore();
-            say.cmd("SET").arg(&own).arg(&text).arg("PX").arg(COUNTS_MS).ignore();
+            say.cmd("SET").arg(&own).arg(&text).arg("PX").arg(millis(COUNTS)).ignore();
             say.cmd("SMEMBERS").arg(&all);
             let (servers,): (Vec<String>,) = say.query_async(&mut redis).await?;
             let servers: Vec<_> = servers.into_iter().filter(|server| *server != self.me).collect();
@@ -135,9 +140,9 @@ impl Others {
             // One of another version is left to that.
             let Says { at, rooms } = serde_json::from_str(&says).ok()?;
             let (at, server): (_, Arc<str>) = (Arc::new(at), server.into());
-            let of = move |Own { room, reserved, listed }| {
+            let of = move |Own { room, reserved, listed, gone }| {
                 let (at, server) = (at.clone(), server.clone());
-                Elsewhere { room, reserved, listed, at, server }
+                Elsewhere { room, reserved, listed, gone, at, server }
             };
             Some(rooms.into_iter().map(of))
         });
