@@ -5,7 +5,12 @@
 
 mod util;
 
-use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL, session::client::ClientEvent, wire};
+use driftless_proto::{
+    code::CloseCode,
+    limits::SUBPROTOCOL,
+    session::client::ClientEvent,
+    wire::{self, topic_message::Kind as Said},
+};
 use driftless_server::{Denied, Identity, Knock, Role, Server, User, config::Config, config::Guests};
 use driftless_sim::games;
 use serde_json::json;
@@ -462,6 +467,55 @@ fn a_fresh_token_of_somebody_else_is_refused() {
         let code = player.goodbye().code;
         let wanted = if fresh == "x" { CloseCode::Unauthenticated } else { CloseCode::Forbidden };
         assert_eq!(code, number(wanted));
+    }
+}
+
+/// What a player on a WebSocket is told next of a topic.
+#[track_caller]
+fn told_of_topic(player: &mut Player) -> (String, Said, String) {
+    player.wait("a topic", |event| match event {
+        ClientEvent::Topic(said) => Some((said.topic.clone(), said.kind(), said.event.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_fresh_token_gives_the_rights_that_it_names_and_takes_the_others() {
+    let topics_open = vec!["open".parse().unwrap()];
+    let server = TestServer::start(Config { topics_open, max_seats_per_user: 0, ..tokens::config() });
+    let reads = |topics: &[&str]| token_with("ann", json!({ "topics": { "read": topics } }));
+    let socket = upgrade(server.address(), "", &bearer(&reads(&["news", "old"]))).unwrap();
+    let mut player = Player::on(socket, server.address(), join("lobby"));
+    player.welcomed();
+    for topic in ["news", "old", "open"] {
+        player.session.read_topic(topic, "");
+        assert_eq!(told_of_topic(&mut player), (topic.to_owned(), Said::Begun, String::new()));
+    }
+    player.session.renew(reads(&["news", "new"]));
+    assert_eq!(told_of_topic(&mut player), ("old".into(), Said::Over, "forbidden".into()));
+    player.session.read_topic("new", "");
+    assert_eq!(told_of_topic(&mut player), ("new".into(), Said::Begun, String::new()));
+    server.post("/v1/topics/old", "1");
+    for topic in ["news", "open", "new"] {
+        server.post(&format!("/v1/topics/{topic}"), "1");
+        assert_eq!(told_of_topic(&mut player), (topic.to_owned(), Said::Event, String::new()));
+    }
+    // What it plays and as whom stays, or it ends.
+    for claims in [json!({ "role": "spectator" }), json!({ "role": "admin" }), json!({ "kind": "cursors" })] {
+        let [mut player, ..] = Any::all(&server, "lobby", &token("ann"));
+        player.welcomed();
+        let Any::WebSocket(socket) = &mut player else { unreachable!() };
+        socket.session.renew(token_with("ann", claims.clone()));
+        assert_eq!(player.goodbye(), number(CloseCode::Forbidden), "{claims}");
+    }
+    // A watcher does not become one who sees everything, or plays.
+    for role in ["admin", "player"] {
+        let [mut watcher, ..] =
+            Any::all(&server, "lobby", &token_with("bob", json!({ "role": "spectator" })));
+        assert!(watcher.welcomed().spectating);
+        let Any::WebSocket(socket) = &mut watcher else { unreachable!() };
+        socket.session.renew(token_with("bob", json!({ "role": role })));
+        assert_eq!(watcher.goodbye(), number(CloseCode::Forbidden), "{role}");
     }
 }
 

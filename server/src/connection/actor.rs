@@ -373,7 +373,7 @@ impl Connection {
 
     fn renewed(&mut self, tenure: Result<Option<Tenure>, Refusal>, ctx: &mut Context<Self>) {
         match tenure {
-            Ok(Some(tenure)) => self.peer.borrow_mut().set_tenure(tenure),
+            Ok(Some(tenure)) => self.peer.borrow_mut().renew(tenure, self.rooms.topics()),
             // The earlier token is good until it expires, and another attempt may succeed before.
             Ok(None) => self.peer.borrow_mut().ask_again(),
             Err(refusal) => self.refuse(refusal),

@@ -578,6 +578,16 @@ impl Peer {
         self.admission.tenure = Some(Box::new(tenure));
     }
 
+    /// The client has shown a fresh token, which may allow it to read other topics than before.
+    pub(super) fn renew(&mut self, tenure: Tenure, topics: &Topics) {
+        let identity = tenure.identity().clone();
+        self.set_tenure(tenure);
+        if let Some(reads) = &mut self.topics {
+            reads.have_rights(topics, &identity);
+            self.call();
+        }
+    }
+
     /// Has the client asked for a token once more before the one that it has expires.
     pub(super) fn ask_again(&mut self) {
         if let Some(tenure) = &mut self.admission.tenure {

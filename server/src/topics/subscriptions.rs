@@ -80,17 +80,25 @@ impl Subscriptions {
         }
         match self.find(topics, identity, &name, &after) {
             Ok(subscription) => self.all.push(subscription),
-            Err((code, reason)) => {
-                let over = TopicMessage {
-                    kind: Kind::Over.into(),
-                    event: code.to_owned(),
-                    text: reason,
-                    ..topic(&name)
-                };
-                if self.answers.len() < ANSWERS {
-                    self.answers.push_back(encode(over));
-                }
-            }
+            Err((code, reason)) => self.end(&name, code, reason),
+        }
+        self.due = true;
+    }
+
+    /// The client has other rights now: what it may read no longer is over.
+    pub(crate) fn have_rights(&mut self, topics: &Topics, identity: &Identity) {
+        let lost: Vec<_> = self.all.extract_if(.., |read| !may_read(topics, identity, &read.name)).collect();
+        for read in lost {
+            self.end(&read.name, "forbidden", forbidden(identity, &read.name));
+        }
+    }
+
+    /// Tells the client that it does not read a topic, and why.
+    fn end(&mut self, name: &str, code: &str, reason: String) {
+        let over =
+            TopicMessage { kind: Kind::Over.into(), event: code.to_owned(), text: reason, ..topic(name) };
+        if self.answers.len() < ANSWERS {
+            self.answers.push_back(encode(over));
         }
         self.due = true;
     }
@@ -105,8 +113,8 @@ impl Subscriptions {
         if self.all.len() >= MAX_TOPICS {
             return Err(("too_many_topics", format!("a client may read {MAX_TOPICS} topics")));
         }
-        if !topics.is_open(name) && !identity.topics.may_read(name) {
-            return Err(("forbidden", format!("{} may not read topic {name:?}", identity.user)));
+        if !may_read(topics, identity, name) {
+            return Err(("forbidden", forbidden(identity, name)));
         }
         let after = Some(after).filter(|after| !after.is_empty()).map(str::parse).transpose();
         let after = after.map_err(|error: super::BadId| ("bad_event_id", error.to_string()))?;
@@ -184,6 +192,14 @@ impl Subscription {
         self.from = From::After(at);
         encode(TopicMessage { kind: kind.into(), id: at.id.to_string(), ..topic(&self.name) })
     }
+}
+
+fn may_read(topics: &Topics, identity: &Identity, name: &str) -> bool {
+    topics.is_open(name) || identity.topics.may_read(name)
+}
+
+fn forbidden(identity: &Identity, name: &str) -> String {
+    format!("{} may not read topic {name:?}", identity.user)
 }
 
 fn topic(name: &str) -> TopicMessage {
