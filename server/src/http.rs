@@ -81,7 +81,7 @@ use crate::{
     door::Door,
     factory::Factory,
     feed::Feed,
-    ground::rate::Rate,
+    ground::{places::Places, rate::Rate},
     health::Health,
     matching::{Matchmaker, Queue},
     metrics::Metrics,
@@ -102,7 +102,7 @@ use actix_web::{
 };
 use parking_lot::Mutex;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 /// What the handlers need. Register as `web::Data<HttpState>`.
 pub(crate) struct HttpState {
@@ -116,8 +116,10 @@ pub(crate) struct HttpState {
     pub matchmaker: Arc<Matchmaker>,
     /// Who waits for a match.
     pub queue: Arc<Queue>,
-    /// How many more may be told what changes in the lobby.
-    pub lobby_readers: Arc<Semaphore>,
+    /// Those who are told what changes in the lobby.
+    pub lobby_readers: Arc<Places>,
+    /// Those who are told what becomes of tickets.
+    pub queue_readers: Arc<Places>,
     /// Moves rooms to them.
     pub mover: Option<Arc<Mover>>,
     /// The members of all rooms.
@@ -187,6 +189,8 @@ impl Default for Costly {
 
 /// Most readers who are told what changes in the lobby.
 pub(crate) const LOBBY_READERS: usize = 256;
+/// Most of them from one address.
+pub(crate) const LOBBY_READERS_OF_ADDRESS: usize = 32;
 /// Longest body of a request, bytes.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 

@@ -32,7 +32,7 @@ pub(crate) mod ticket;
 
 pub use function::{Backfill, MatchFunction, Proposal, Round};
 pub use groups::Groups;
-pub(crate) use queue::{Functions, Look, Queue, QueueError, QueueTicket};
+pub(crate) use queue::{Functions, Look, Queue, QueueError, QueueTicket, Watch};
 pub use ticket::{Ticket, TicketId};
 
 use crate::{

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use util::{PATIENCE, Player, Socket, TestServer, config, http, join, tokens, until};
+use util::{PATIENCE, Player, Socket, TestServer, config, eventually, http, join, sse::Sse, tokens, until};
 
 /// A room of the arena at 20 ticks a second.
 fn core(max_players: u32) -> RoomCore {
@@ -433,6 +433,61 @@ fn who_waits_is_told_of_the_match_as_it_is_made() {
     assert_eq!((taken.status, taken.error_code()), (409, "matched".into()));
 }
 
+// "Who has gone must not be matched."
+#[test]
+fn whoever_stops_reading_what_becomes_of_a_ticket_is_matched_only_after_coming_back() {
+    let server = with_queue("arena=2x1");
+    let ann = ticket(&server, "", &json!({ "kind": "arena" }));
+    let asks = "accept: text/event-stream\r\n";
+    let watch = || {
+        let mut stream = Sse::open(server.address(), &ann, asks);
+        assert_eq!(stream.next().unwrap().name.as_deref(), Some("waiting"));
+        stream
+    };
+    let waiting = || server.running().metrics().tickets_waiting.get();
+    let one = watch();
+    let two = watch();
+    until("she waits", || waiting() == 1);
+    drop(one);
+    drop(two);
+    until("it is seen that she does not", || waiting() == 0);
+    let bob = ticket(&server, "", &json!({ "kind": "arena" }));
+    let told = server.get(&format!("{bob}?wait=2")).json();
+    assert_eq!(told["state"], "waiting", "{told}");
+    // Her place is kept.
+    let mut back = watch();
+    let told = assigned(&server, &bob);
+    assert!(back.data().contains(told["room"].as_str().unwrap()));
+}
+
+// Promise 4
+#[test]
+fn one_address_has_only_so_many_readers_of_lobbies_and_tickets() {
+    let server = TestServer::start(Config {
+        queue: "arena=2x1".parse().unwrap(),
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        max_connections_per_address: 2,
+        ..config()
+    });
+    let asks = |n: u8| format!("accept: text/event-stream\r\nx-forwarded-for: 192.0.2.{n}\r\n");
+    let path = ticket(&server, "", &json!({ "kind": "arena" }));
+    for (path, most) in [("/v1/lobby", 32), (&*path, 2)] {
+        let open = |n: u8| {
+            // Requests are limited, too.
+            eventually("an answer", || match Sse::ask(server.address(), path, &asks(n)) {
+                Err(refused) if refused.error_code() == "too_often" => None,
+                answer => Some(answer),
+            })
+        };
+        let readers: Vec<_> = (0..most).map(|_| open(1).ok().unwrap()).collect();
+        let refused = open(1).err().unwrap();
+        assert_eq!((refused.status, refused.error_code()), (429, "address_full".into()), "{path}");
+        assert!(open(2).is_ok(), "others have their own");
+        drop(readers);
+        until("their places are given back", || open(1).is_ok());
+    }
+}
+
 #[test]
 fn a_ticket_that_cannot_be_is_refused_by_name() {
     let server = TestServer::start(Config {
@@ -446,6 +501,7 @@ fn a_ticket_that_cannot_be_is_refused_by_name() {
         (answer.status, answer.error_code())
     };
     let many: serde_json::Map<_, _> = (0..17).map(|n| (n.to_string(), json!(1))).collect();
+    let large: serde_json::Map<_, _> = (0..16).map(|n| (n.to_string(), json!("x".repeat(128)))).collect();
     for (body, status, code) in [
         (json!({ "kind": "cursors" }), 404, "no_queue"),
         (json!({ "party": 65 }), 400, "out_of_range"),
@@ -455,6 +511,9 @@ fn a_ticket_that_cannot_be_is_refused_by_name() {
         (json!({ "attributes": { "mode": "x".repeat(129) } }), 400, "out_of_range"),
         (json!({ "attributes": { "x".repeat(33): 1 } }), 400, "out_of_range"),
         (json!({ "filter": "mode" }), 422, "bad_filter"),
+        (json!({ "party": 2 }), 422, "party_too_large"),
+        (json!({ "attributes": large }), 422, "ticket_too_large"),
+        (json!(["arena"]), 400, "malformed_json"),
     ] {
         assert_eq!(ask("", &body), (status, code.to_owned()), "{body}");
     }

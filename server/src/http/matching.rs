@@ -5,6 +5,7 @@ use crate::{
     door::Knock,
     ground::{
         identity::{Identity, Role},
+        places::{NoPlace, Place, Places},
         transport_kind::TransportKind,
         unique::object_text,
         whole::whole,
@@ -202,11 +203,7 @@ pub(super) async fn lobby(
     if !accept.is_some_and(|accept| accept.contains("text/event-stream")) {
         return Ok(HttpResponse::Ok().json(page(&wanted, &state.matchmaker.lobby())));
     }
-    let place = state.lobby_readers.clone().try_acquire_owned();
-    let place = place.map_err(|_| {
-        let message = "as many read the lobby as may: ask for it without a stream";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message)
-    })?;
+    let place = reader_place(&state.lobby_readers, &state, &request)?;
     let reader = LobbyReader { wanted, state, had: None, _place: place };
     let events = unfold(reader, |mut reader| async move {
         let text = reader.next().await;
@@ -217,6 +214,29 @@ pub(super) async fn lobby(
     // For nginx, which would otherwise buffer events until there are 4 KiB of them.
     response.content_type("text/event-stream").insert_header(("x-accel-buffering", "no"));
     Ok(response.streaming(Box::pin(events)))
+}
+
+/// A place among those who read something live, for as long as they do.
+pub(super) fn reader_place(
+    readers: &Arc<Places>,
+    state: &HttpState,
+    request: &HttpRequest,
+) -> Result<Place, ApiError> {
+    readers.take(source(state, request)).map_err(|full| {
+        let (status, code, message) = match full {
+            NoPlace::Full(max) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_readers",
+                format!("{max} read this, as many as may: ask for it without a stream"),
+            ),
+            NoPlace::SourceFull { of, max } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "address_full",
+                format!("{max} read this from {of}, as many as may from one address: ask without a stream"),
+            ),
+        };
+        ApiError::new(status, code, message)
+    })
 }
 
 fn page<'a>(wanted: &Wanted, rooms: &'a Rooms) -> LobbyPage<'a> {
@@ -231,7 +251,7 @@ struct LobbyReader {
     state: web::Data<HttpState>,
     /// What was told.
     had: Option<Rooms>,
-    _place: tokio::sync::OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl LobbyReader {

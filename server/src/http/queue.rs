@@ -7,7 +7,7 @@ use super::{
 use crate::{
     ground::whole::whole,
     matching::{
-        Look, QueueError, QueueTicket,
+        Look, QueueError, QueueTicket, Watch,
         desk::{Assignment, Seen},
         filter::Filter,
         ticket::{MAX_ATTRIBUTE, MAX_KEY, MAX_KEYS, TicketId},
@@ -116,6 +116,8 @@ impl From<QueueError> for ApiError {
             QueueError::NoQueue(_) => (StatusCode::NOT_FOUND, "no_queue"),
             QueueError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
             QueueError::Again(_) => (StatusCode::CONFLICT, "already_queued"),
+            QueueError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
+            QueueError::TooLarge(_) => (StatusCode::UNPROCESSABLE_ENTITY, "ticket_too_large"),
             QueueError::Random(_) | QueueError::Away(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable")
             }
@@ -209,12 +211,13 @@ pub(super) async fn show(
         return Ok(HttpResponse::Ok().json(TicketState::from(look)));
     }
     state.queue.look(id, Duration::ZERO).await?.ok_or_else(no_such_ticket)?;
-    let events = unfold(Some(Duration::ZERO), move |wait| {
-        let state = state.clone();
-        async move {
-            let (text, next) = news(&state, id, wait?).await;
-            Some((Ok::<_, Infallible>(text), next))
-        }
+    let place = reader_place(&state.queue_readers, &state, &request)?;
+    let reader = (state.queue.watch(id), place);
+    // Up to its last event.
+    let events = unfold(Some((reader, Duration::ZERO)), |reading| async move {
+        let (reader, wait) = reading?;
+        let (text, next) = news(&reader.0, wait).await;
+        Some((Ok::<_, Infallible>(text), next.map(|wait| (reader, wait))))
     });
     lease::make_endless();
     let mut response = HttpResponse::Ok();
@@ -223,8 +226,8 @@ pub(super) async fn show(
 }
 
 /// The next event of a ticket, and how long to wait for the one after. None: it was the last.
-async fn news(state: &HttpState, id: TicketId, wait: Duration) -> (Bytes, Option<Duration>) {
-    let (name, data, next) = match state.queue.look(id, wait).await {
+async fn news(ticket: &Watch, wait: Duration) -> (Bytes, Option<Duration>) {
+    let (name, data, next) = match ticket.look(wait).await {
         Ok(Some(look)) => {
             let waits = matches!(look.seen, Seen::Waiting(_));
             let data = serde_json::to_string(&TicketState::from(look)).unwrap_or_default();

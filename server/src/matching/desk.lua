@@ -11,11 +11,12 @@
 --   PREFIX:queue:owners        hash: ticket -> kind and user
 --   PREFIX:queue:until         sorted set: ticket, by when it is given up (ms)
 --   PREFIX:queue:matched       hash: ticket -> its match
+--   PREFIX:queue:away          set: tickets whose owners are away, and that are not matched meanwhile
 --   PREFIX:queue:waiting:KIND  sorted set: ticket, by its number
 local prefix, operation, call, desk = ARGV[1], ARGV[2], redis.call, KEYS[1]
 local function key(name) return prefix .. ':queue:' .. name end
 local tickets, kinds, users, owners = key('tickets'), key('kinds'), key('users'), key('owners')
-local ends, matched = key('until'), key('matched')
+local ends, matched, away = key('until'), key('matched'), key('away')
 local function waiting(kind) return key('waiting:' .. kind) end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -26,6 +27,7 @@ local function remove(id)
   if owner then call('HDEL', users, owner) end
   for _, hash in ipairs({ tickets, kinds, owners, matched }) do call('HDEL', hash, id) end
   call('ZREM', ends, id)
+  call('SREM', away, id)
 end
 local function sweep()
   for _, id in ipairs(call('ZRANGE', ends, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do remove(id) end
@@ -34,12 +36,15 @@ local function is_here(id)
   local at = call('ZSCORE', ends, id)
   return at and tonumber(at) > now
 end
-local function waits(id) return is_here(id) and call('HEXISTS', matched, id) == 0 end
+local function waits(id)
+  return is_here(id) and call('HEXISTS', matched, id) == 0 and call('SISMEMBER', away, id) == 0
+end
 local function look(id, life)
   if not is_here(id) then return { 'none' } end
   local match = call('HGET', matched, id)
   if match then return { 'matched', match } end
   call('ZADD', ends, now + life, id)
+  call('SREM', away, id)
   return { 'waiting', call('HGET', tickets, id) }
 end
 
@@ -60,6 +65,12 @@ if operation == 'add' then -- ticket, kind, user or '', what it says, most ticke
   return { 'done' }
 elseif operation == 'look' then -- ticket, life (ms)
   return look(ARGV[3], tonumber(ARGV[4]))
+elseif operation == 'away' then -- ticket, life (ms)
+  if waits(ARGV[3]) then
+    call('SADD', away, ARGV[3])
+    call('ZADD', ends, now + ARGV[4], ARGV[3])
+  end
+  return { 'done' }
 elseif operation == 'cancel' then -- ticket
   local seen = look(ARGV[3], 1000)
   if seen[1] == 'waiting' then remove(ARGV[3]) end
@@ -75,11 +86,12 @@ elseif operation == 'lead' then -- who, for how long (ms)
 elseif operation == 'yield' then -- who
   if call('HGET', desk, 'holder') == ARGV[3] then call('HDEL', desk, 'until') end
   return { 'done' }
-elseif operation == 'waiting' then -- kind
+elseif operation == 'waiting' then -- kind, after which number, how many: others have their turn between two pages
   sweep()
-  local all = { 'waiting' }
-  for _, id in ipairs(call('ZRANGE', waiting(ARGV[3]), 0, -1)) do
-    if is_here(id) then all[#all + 1] = call('HGET', tickets, id) end
+  local page = call('ZRANGE', waiting(ARGV[3]), '(' .. ARGV[4], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[5], 'WITHSCORES')
+  local all = { #page < 2 * tonumber(ARGV[5]) and 'all' or 'more', page[#page] or '0' }
+  for n = 1, #page, 2 do
+    if waits(page[n]) then all[#all + 1] = call('HGET', tickets, page[n]) end
   end
   return all
 elseif operation == 'commit' then -- epoch, how long it is kept (ms), and for each: ticket, its match

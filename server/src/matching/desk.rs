@@ -16,6 +16,10 @@ use std::{collections::BTreeMap, sync::Arc};
 /// matched.
 pub(crate) const LIFE_MS: u64 = 30_000;
 
+/// The same of one that a server looks at every few seconds, for somebody who reads what becomes of it: if
+/// that server dies, the ticket is soon matched with nobody.
+pub(crate) const WATCHED_LIFE_MS: u64 = 12_000;
+
 /// All tickets.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
@@ -34,6 +38,8 @@ struct Entry {
     ticket: Ticket,
     number: u64,
     until_ms: u64,
+    /// Its owner is away, and it is not matched meanwhile.
+    away: bool,
     matched: Option<Assignment>,
 }
 
@@ -93,6 +99,13 @@ pub(crate) enum Commit {
     Gone,
 }
 
+impl Entry {
+    /// Whether it can be matched.
+    fn waits(&self, now_ms: u64) -> bool {
+        self.matched.is_none() && !self.away && self.until_ms > now_ms
+    }
+}
+
 impl Desk {
     /// Takes a ticket, if there are fewer than `most`.
     pub(crate) fn add(&mut self, now_ms: u64, ticket: Ticket, most: usize) -> Result<(), NotTaken> {
@@ -109,25 +122,33 @@ impl Desk {
         }
         self.number += 1;
         let (number, until_ms) = (self.number, now_ms + LIFE_MS);
-        self.tickets.insert(ticket.id, Entry { ticket, number, until_ms, matched: None });
+        self.tickets.insert(ticket.id, Entry { ticket, number, until_ms, away: false, matched: None });
         Ok(())
     }
 
-    /// Somebody looks at a ticket, which therefore stays. None: there is none.
-    pub(crate) fn look(&mut self, now_ms: u64, id: TicketId) -> Option<Seen> {
+    /// Somebody looks at a ticket, which therefore stays for so long. None: there is none.
+    pub(crate) fn look(&mut self, now_ms: u64, id: TicketId, life_ms: u64) -> Option<Seen> {
         let entry = self.tickets.get_mut(&id).filter(|entry| entry.until_ms > now_ms)?;
         Some(match &entry.matched {
             Some(matched) => Seen::Matched(matched.clone()),
             None => {
-                entry.until_ms = now_ms + LIFE_MS;
+                (entry.until_ms, entry.away) = (now_ms + life_ms, false);
                 Seen::Waiting(Box::new(entry.ticket.clone()))
             }
         })
     }
 
+    /// Nobody reads any more what becomes of a ticket. It keeps its place for a while, and is matched only if
+    /// somebody looks at it again.
+    pub(crate) fn away(&mut self, now_ms: u64, id: TicketId) {
+        if let Some(entry) = self.tickets.get_mut(&id).filter(|entry| entry.waits(now_ms)) {
+            (entry.away, entry.until_ms) = (true, now_ms + LIFE_MS);
+        }
+    }
+
     /// Takes a ticket back. Returns what it was. (Who has a match keeps it.)
     pub(crate) fn cancel(&mut self, now_ms: u64, id: TicketId) -> Option<Seen> {
-        let seen = self.look(now_ms, id)?;
+        let seen = self.look(now_ms, id, LIFE_MS)?;
         if matches!(seen, Seen::Waiting(_)) {
             self.remove(id);
         }
@@ -155,7 +176,7 @@ impl Desk {
     /// All who wait for this kind of game, in the order in which they came.
     pub(crate) fn waiting(&mut self, now_ms: u64, kind: &str) -> Vec<Ticket> {
         self.sweep(now_ms);
-        let waits = |entry: &&Entry| entry.matched.is_none() && entry.ticket.kind == kind;
+        let waits = |entry: &&Entry| entry.waits(now_ms) && entry.ticket.kind == kind;
         let mut waiting: Vec<_> = self.tickets.values().filter(waits).collect();
         waiting.sort_by_key(|entry| entry.number);
         waiting.into_iter().map(|entry| entry.ticket.clone()).collect()
@@ -166,8 +187,7 @@ impl Desk {
         if self.epoch != epoch || self.lease.as_ref().is_none_or(|lease| lease.until_ms <= now_ms) {
             return Commit::LeaseLost;
         }
-        let waits =
-            |id| self.tickets.get(id).is_some_and(|entry| entry.matched.is_none() && entry.until_ms > now_ms);
+        let waits = |id| self.tickets.get(id).is_some_and(|entry| entry.waits(now_ms));
         if !made.iter().all(|(id, _)| waits(id)) {
             return Commit::Gone;
         }

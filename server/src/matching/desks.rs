@@ -47,10 +47,20 @@ impl Desks {
         }
     }
 
-    pub(super) async fn look(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
+    pub(super) async fn look(&self, id: TicketId, life_ms: u64) -> Result<Option<Seen>, DeskAway> {
         match self {
-            Desks::Here(desk) => Ok(desk.lock().look(unix_ms(), id)),
-            Desks::Remote(remote) => remote.look(id).await,
+            Desks::Here(desk) => Ok(desk.lock().look(unix_ms(), id, life_ms)),
+            Desks::Remote(remote) => remote.look(id, life_ms).await,
+        }
+    }
+
+    pub(super) async fn away(&self, id: TicketId) -> Result<(), DeskAway> {
+        match self {
+            Desks::Here(desk) => {
+                desk.lock().away(unix_ms(), id);
+                Ok(())
+            }
+            Desks::Remote(remote) => remote.away(id).await,
         }
     }
 

@@ -11,6 +11,12 @@ pub trait MatchFunction: Send + Sync {
     /// The matches to make now.
     fn propose(&self, round: &Round<'_>) -> Vec<Proposal>;
 
+    /// How many play in the largest party that it can match: tickets of larger ones are refused
+    /// (`party_too_large`), instead of waiting for ever. By default any.
+    fn most_party(&self) -> u32 {
+        u32::MAX
+    }
+
     /// The options, as JSON text, of a room that is made for these teams: so the game learns who is to play
     /// with whom ([`Ticket::user`]). Empty: the game's defaults.
     fn options(&self, teams: &[Vec<Ticket>]) -> String {

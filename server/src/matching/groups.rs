@@ -52,6 +52,10 @@ impl Groups {
 }
 
 impl MatchFunction for Groups {
+    fn most_party(&self) -> u32 {
+        self.team_size
+    }
+
     fn propose(&self, round: &Round<'_>) -> Vec<Proposal> {
         let mut pool = Pool::new(self, round);
         let mut proposals = Vec::new();

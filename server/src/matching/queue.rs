@@ -2,7 +2,7 @@
 
 use super::{
     Matchmaker,
-    desk::{Assignment, Commit, NotTaken, Seen},
+    desk::{Assignment, Commit, LIFE_MS, NotTaken, Seen, WATCHED_LIFE_MS},
     desks::{DeskAway, Desks},
     function::{MatchFunction, Proposal, Round, possible},
     groups::Groups,
@@ -18,7 +18,7 @@ use crate::{
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -33,6 +33,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 16;
 /// Matches of a kind that are made in a round, at most.
 const A_ROUND: usize = 500;
+/// Most bytes of a ticket, as JSON: all of them are read in each round.
+const MAX_TICKET: usize = 2_048;
 /// Waits from which the next ones are estimated.
 const REMEMBERED: usize = 64;
 
@@ -53,6 +55,22 @@ pub(crate) struct Queue {
     waits: Mutex<BTreeMap<String, VecDeque<u64>>>,
     /// There are new matches.
     matched: Notify,
+    watched: Mutex<Watched>,
+}
+
+/// Tickets of which somebody reads what becomes of them.
+#[derive(Debug, Default)]
+struct Watched {
+    /// By how many.
+    by: BTreeMap<TicketId, usize>,
+    /// Those of which nobody does any more, until the desk knows.
+    left: BTreeSet<TicketId>,
+}
+
+/// Somebody reads what becomes of a ticket, until this is dropped.
+pub(crate) struct Watch {
+    queue: Arc<Queue>,
+    id: TicketId,
 }
 
 /// What a party that comes says.
@@ -75,6 +93,12 @@ pub(crate) enum QueueError {
     Full(usize),
     #[error("this user has a ticket for {0:?} already: take it back first")]
     Again(String),
+    #[error("a party of {party} is never matched for {kind:?}: a team has {most} players at most")]
+    PartyTooLarge { kind: String, party: u32, most: u32 },
+    #[error(
+        "a ticket takes at most {MAX_TICKET} bytes, and this one {0}: of attributes, latencies and filter"
+    )]
+    TooLarge(usize),
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
@@ -103,10 +127,10 @@ impl Queue {
             functions.entry(size.kind.clone()).or_insert_with(groups);
         }
         let me = format!("{:032x}", getrandom::u64().unwrap_or_default());
-        let (waits, matched) = (Mutex::default(), Notify::new());
+        let (waits, matched, watched) = (Mutex::default(), Notify::new(), Mutex::default());
         let desks = Desks::new(config.redis.as_ref(), &config.redis_prefix);
         let most = config.queue_tickets;
-        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, matched })
+        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, matched, watched })
     }
 
     /// Whether it has anything to do.
@@ -116,13 +140,21 @@ impl Queue {
 
     /// Takes a ticket.
     pub(crate) async fn add(&self, wanted: QueueTicket) -> Result<TicketId, QueueError> {
-        if !self.functions.contains_key(&wanted.kind) {
+        let Some(function) = self.functions.get(&wanted.kind) else {
             return Err(QueueError::NoQueue(wanted.kind));
+        };
+        let (party, most) = (wanted.party, function.most_party());
+        if party > most {
+            return Err(QueueError::PartyTooLarge { kind: wanted.kind, party, most });
         }
         let (id, kind) = (TicketId::random().map_err(QueueError::Random)?, wanted.kind.clone());
         let QueueTicket { user, party, skill, latencies, attributes, filter, kind: of } = wanted;
         let new = Ticket::new(id, &of, party);
         let ticket = Ticket { user, skill, latencies, attributes, filter, since_ms: unix_ms(), ..new };
+        let size = serde_json::to_vec(&ticket).map_or(0, |says| says.len());
+        if size > MAX_TICKET {
+            return Err(QueueError::TooLarge(size));
+        }
         match self.desks.add(ticket, self.most).await? {
             Ok(()) => Ok(id),
             Err(NotTaken::Full) => Err(QueueError::Full(self.most)),
@@ -132,10 +164,15 @@ impl Queue {
 
     /// Looks at a ticket; while it waits, for at most so long. None: there is none.
     pub(crate) async fn look(&self, id: TicketId, wait: Duration) -> Result<Option<Look>, QueueError> {
+        self.look_for(id, wait, LIFE_MS).await
+    }
+
+    /// The ticket stays for `life_ms` after each look.
+    async fn look_for(&self, id: TicketId, wait: Duration, life_ms: u64) -> Result<Option<Look>, QueueError> {
         let until = Instant::now() + wait;
         loop {
             let matched = self.matched.notified();
-            let Some(seen) = self.desks.look(id).await? else { return Ok(None) };
+            let Some(seen) = self.desks.look(id, life_ms).await? else { return Ok(None) };
             let left = until.saturating_duration_since(Instant::now());
             match seen {
                 Seen::Waiting(_) if !left.is_zero() => {
@@ -145,6 +182,23 @@ impl Queue {
                 seen => return Ok(Some(self.known(seen))),
             }
         }
+    }
+
+    /// Somebody begins to read what becomes of a ticket.
+    pub(crate) fn watch(self: &Arc<Self>, id: TicketId) -> Watch {
+        let mut watched = self.watched.lock();
+        watched.left.remove(&id);
+        *watched.by.entry(id).or_default() += 1;
+        Watch { queue: self.clone(), id }
+    }
+
+    /// Tells the desk of tickets that nobody reads about any more.
+    async fn tell_left(&self) -> Result<(), DeskAway> {
+        let left = std::mem::take(&mut self.watched.lock().left);
+        for id in left {
+            self.desks.away(id).await?;
+        }
+        Ok(())
     }
 
     fn known(&self, seen: Seen) -> Look {
@@ -164,10 +218,13 @@ impl Queue {
     pub(crate) async fn run(self: Arc<Self>) {
         while self.is_used() {
             sleep(ROUND).await;
+            // If that fails, they are soon over: nobody has looked at them.
+            let told = self.tell_left().await;
             if self.matchmaker.is_draining() {
                 continue;
             }
-            if let Err(DeskAway(why)) = self.round().await {
+            let round = async { self.round().await.and(told) };
+            if let Err(DeskAway(why)) = round.await {
                 warn!(why, "no matches can be made at present");
             }
         }
@@ -279,6 +336,25 @@ impl Queue {
             recent.push_back(waited);
         }
         self.metrics.queue_matches.inc();
+    }
+}
+
+impl Watch {
+    /// The same as [`Queue::look`], again and again.
+    pub(crate) async fn look(&self, wait: Duration) -> Result<Option<Look>, QueueError> {
+        self.queue.look_for(self.id, wait, WATCHED_LIFE_MS).await
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = self.queue.watched.lock();
+        let Some(by) = watched.by.get_mut(&self.id) else { return };
+        *by -= 1;
+        if *by == 0 {
+            watched.by.remove(&self.id);
+            watched.left.insert(self.id);
+        }
     }
 }
 

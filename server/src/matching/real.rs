@@ -1,7 +1,7 @@
 //! The desk in a real Redis does what its model does.
 
 use super::{
-    desk::{Assignment, Commit, Desk, NotTaken, Seen},
+    desk::{Assignment, Commit, Desk, LIFE_MS, NotTaken, Seen},
     remote::Remote,
     ticket::{Ticket, TicketId},
 };
@@ -60,6 +60,7 @@ enum Ask {
         kind: bool,
     },
     Look(u128),
+    Away(u128),
     Cancel(u128),
     Lead(u8),
     GiveWay(u8),
@@ -87,6 +88,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
         4 => (id(), prop::option::of(0..2u8), any::<bool>())
             .prop_map(|(id, user, kind)| Ask::Add { id, user, kind }),
         2 => id().prop_map(Ask::Look),
+        1 => id().prop_map(Ask::Away),
         1 => id().prop_map(Ask::Cancel),
         2 => (0..2u8).prop_map(Ask::Lead),
         1 => (0..2u8).prop_map(Ask::GiveWay),
@@ -129,7 +131,11 @@ const LEASE_MS: u64 = 3_600_000;
 fn model(desk: &mut Desk, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
     match ask {
         Ask::Add { id, user, kind } => Answer::Added(desk.add(0, ticket(*id, *user, *kind), 4)),
-        Ask::Look(id) => Answer::Seen(desk.look(0, TicketId::numbered(*id))),
+        Ask::Look(id) => Answer::Seen(desk.look(0, TicketId::numbered(*id), LIFE_MS)),
+        Ask::Away(id) => {
+            desk.away(0, TicketId::numbered(*id));
+            Answer::Done
+        }
         Ask::Cancel(id) => Answer::Seen(desk.cancel(0, TicketId::numbered(*id))),
         Ask::Lead(who) => Answer::Leads(desk.lead(0, &who.to_string(), LEASE_MS)),
         Ask::GiveWay(who) => {
@@ -146,7 +152,11 @@ fn model(desk: &mut Desk, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
 async fn real(desk: &Remote, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
     match ask {
         Ask::Add { id, user, kind } => Answer::Added(desk.add(&ticket(*id, *user, *kind), 4).await.unwrap()),
-        Ask::Look(id) => Answer::Seen(desk.look(TicketId::numbered(*id)).await.unwrap()),
+        Ask::Look(id) => Answer::Seen(desk.look(TicketId::numbered(*id), LIFE_MS).await.unwrap()),
+        Ask::Away(id) => {
+            desk.away(TicketId::numbered(*id)).await.unwrap();
+            Answer::Done
+        }
         Ask::Cancel(id) => Answer::Seen(desk.cancel(TicketId::numbered(*id)).await.unwrap()),
         Ask::Lead(who) => {
             let lasts = Duration::from_millis(LEASE_MS);
@@ -210,8 +220,8 @@ fn tickets_and_leases_in_redis_are_over_when_their_time_is() {
         let mut soon = assigned(&[1], now_ms);
         soon[0].1.until_ms = now_ms + 200;
         assert_eq!(desk.commit(second, &soon).await.unwrap(), Commit::Done);
-        assert!(matches!(desk.look(TicketId::numbered(1)).await.unwrap(), Some(Seen::Matched(_))));
+        assert!(matches!(desk.look(TicketId::numbered(1), LIFE_MS).await.unwrap(), Some(Seen::Matched(_))));
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(desk.look(TicketId::numbered(1)).await.unwrap(), None);
+        assert_eq!(desk.look(TicketId::numbered(1), LIFE_MS).await.unwrap(), None);
     });
 }

@@ -11,6 +11,9 @@ use redis::{AsyncConnectionConfig, RedisResult, Script, aio::MultiplexedConnecti
 use std::time::Duration;
 use tokio::{sync::Mutex, time::timeout};
 
+/// Tickets that are read at a time: everybody else waits for Redis meanwhile.
+const PAGE: usize = if cfg!(test) { 2 } else { 500 };
+
 /// Longest time for an answer of Redis.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -89,8 +92,12 @@ impl Remote {
         }
     }
 
-    pub(super) async fn look(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
-        seen(&self.ask("look", &[&id.to_string(), &LIFE_MS.to_string()]).await?)
+    pub(super) async fn look(&self, id: TicketId, life_ms: u64) -> Result<Option<Seen>, DeskAway> {
+        seen(&self.ask("look", &[&id.to_string(), &life_ms.to_string()]).await?)
+    }
+
+    pub(super) async fn away(&self, id: TicketId) -> Result<(), DeskAway> {
+        self.ask("away", &[&id.to_string(), &LIFE_MS.to_string()]).await.map(drop)
     }
 
     pub(super) async fn cancel(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
@@ -111,10 +118,17 @@ impl Remote {
     }
 
     pub(super) async fn waiting(&self, kind: &str) -> Result<Vec<Ticket>, DeskAway> {
-        let answer = self.ask("waiting", &[kind]).await?;
-        let tickets = answer.get(1..).ok_or_else(|| nonsense(&answer))?;
-        // One that another version has written is left to that.
-        Ok(tickets.iter().filter_map(|says| serde_json::from_str(says).ok()).collect())
+        let (mut waiting, mut last, page) = (Vec::new(), "0".to_owned(), PAGE.to_string());
+        loop {
+            let answer = self.ask("waiting", &[kind, &last, &page]).await?;
+            let [word, after, tickets @ ..] = &*answer else { return Err(nonsense(&answer)) };
+            // One that another version has written is left to that.
+            waiting.extend(tickets.iter().filter_map(|says| serde_json::from_str::<Ticket>(says).ok()));
+            if word != "more" {
+                return Ok(waiting);
+            }
+            last.clone_from(after);
+        }
     }
 
     pub(super) async fn commit(

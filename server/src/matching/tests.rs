@@ -282,7 +282,7 @@ impl World {
     /// Whoever looks sees the ticket wait, or its match: always the same one. Unless it was taken back, or
     /// nobody has looked for too long.
     fn look(&mut self, id: TicketId) {
-        let seen = self.desk.look(self.now_ms, id);
+        let seen = self.desk.look(self.now_ms, id, LIFE_MS);
         let forgotten = self.now_ms >= self.looked[&id] + LIFE_MS;
         match &seen {
             Some(Seen::Waiting(ticket)) => {

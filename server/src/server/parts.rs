@@ -12,10 +12,10 @@ use crate::{
     door::{self, Door},
     factory::Factory,
     feed::Feed,
-    ground::durability::Durability,
+    ground::{durability::Durability, places::Places},
     health::Health,
     homes::Homes,
-    http::{self, Access, Costly, HttpState, LOBBY_READERS, Pages},
+    http::{self, Access, Costly, HttpState, LOBBY_READERS, LOBBY_READERS_OF_ADDRESS, Pages},
     jobs::JobPool,
     matching::{Matchmaker, Queue},
     metrics::Metrics,
@@ -45,7 +45,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, OnceCell, Semaphore, mpsc};
+use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
 
@@ -131,7 +131,9 @@ impl Parts {
             factory: self.factory.clone(),
             matchmaker: self.matchmaker.clone(),
             queue: self.queue.clone(),
-            lobby_readers: Arc::new(Semaphore::new(LOBBY_READERS)),
+            lobby_readers: Places::new(LOBBY_READERS, LOBBY_READERS_OF_ADDRESS),
+            // One for each who may play.
+            queue_readers: Places::new(self.config.max_connections, self.config.max_connections_per_address),
             nodes: self.nodes.clone(),
             mover: self.mover.clone(),
             presence: self.presence.clone(),
