@@ -19,7 +19,7 @@ pub enum CloseCode {
     RoomFailed = 4005,
     /// Something in the server failed.
     Internal = 4006,
-    /// The room has no free seat.
+    /// The room has no free seat, or none for a user who has as many as one may have.
     RoomFull = 4007,
     /// The server has no capacity left for another room or connection.
     ServerFull = 4008,

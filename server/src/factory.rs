@@ -572,6 +572,7 @@ impl Factory {
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
         let report_limit = report_limit(&self.config, tick_rate);
+        let seats_of_user = self.config.max_seats_per_user;
         let of_listed = Arc::new(setup.clone());
         let (game, goes_on) =
             goes_on.map(|GoesOn { game, carried, kept, came, .. }| (game, (carried, kept, came))).unzip();
@@ -605,6 +606,7 @@ impl Factory {
             if let Some(limit) = report_limit {
                 core.limit_reports(limit);
             }
+            core.limit_seats_of_user(seats_of_user);
             let checkpoints = kept.filter(|_| refused.is_none()).map(|(checkpoints, journal)| {
                 core.keep_journal(journal);
                 checkpoints

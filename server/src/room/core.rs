@@ -96,6 +96,8 @@ pub struct RoomCore {
     record: Option<TickRecord>,
     /// None: players are not removed, however often they are reported.
     report_limit: Option<ReportLimit>,
+    /// Most seats of a user. 0: any number.
+    seats_of_user: usize,
     /// Reports of this tick.
     reports: u64,
     /// The record is for a recording: it has a checksum, and is kept until it is taken.
@@ -221,6 +223,16 @@ pub enum JoinError {
         /// The limit.
         max: u32,
     },
+    /// The user has as many seats as one may have.
+    #[error("{user} has {max} seats in room {room:?}, as many as one user may have")]
+    TooManySeats {
+        /// The room.
+        room: String,
+        /// The user.
+        user: String,
+        /// The limit.
+        max: usize,
+    },
     /// The game admits no new players.
     #[error("room {0:?} admits no new players now")]
     Closed(String),
@@ -263,9 +275,10 @@ pub enum ResumeError {
 impl From<JoinError> for Refusal {
     fn from(e: JoinError) -> Self {
         let code = match &e {
-            JoinError::Full { .. } | JoinError::UsedUp(_) | JoinError::TooManySpectators { .. } => {
-                CloseCode::RoomFull
-            }
+            JoinError::Full { .. }
+            | JoinError::UsedUp(_)
+            | JoinError::TooManySpectators { .. }
+            | JoinError::TooManySeats { .. } => CloseCode::RoomFull,
             JoinError::Closed(_) => CloseCode::JoinsClosed,
             JoinError::Failed(_) => CloseCode::RoomFailed,
             JoinError::BadOptions(_) => CloseCode::BadOptions,
@@ -344,6 +357,7 @@ impl RoomCore {
             had_unknown_text: false,
             record: recorded.then(TickRecord::default),
             report_limit: None,
+            seats_of_user: 0,
             reports: 0,
             recorded,
             journal: None,
@@ -364,6 +378,11 @@ impl RoomCore {
     /// Removes players who are reported so often, from now on.
     pub fn limit_reports(&mut self, limit: ReportLimit) {
         self.report_limit = Some(limit);
+    }
+
+    /// No user takes more seats than this, from now on. 0: as many as there are.
+    pub fn limit_seats_of_user(&mut self, most: usize) {
+        self.seats_of_user = most;
     }
 
     /// Writes this journal from now on.
@@ -474,6 +493,19 @@ impl RoomCore {
         Ok(())
     }
 
+    /// Whether a user may have one more seat. (A guest has an id of its own for each.)
+    fn check_user(&self, user: &str) -> Result<(), JoinError> {
+        let max = self.seats_of_user;
+        if max == 0 || user.starts_with(GUEST) {
+            return Ok(());
+        }
+        let has = self.seats.iter().filter(|taken| *taken.seat.user == *user).take(max).count();
+        if has < max {
+            return Ok(());
+        }
+        Err(JoinError::TooManySeats { room: self.shared.name.to_string(), user: user.to_owned(), max })
+    }
+
     /// Gives a new player a seat and an entity.
     pub fn join(
         &mut self,
@@ -509,6 +541,7 @@ impl RoomCore {
         user: Arc<str>,
         name: Arc<str>,
     ) -> Result<Arc<Seat>, JoinError> {
+        self.check_user(&user)?;
         let token = ResumeToken::random().map_err(|e| JoinError::Random(e.to_string()))?;
         let (shared, limits) = (self.shared.clone(), &self.limits);
         let shown = name.clone();
