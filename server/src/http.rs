@@ -22,6 +22,7 @@
 //! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
 //! | `/v1/users/{user}/revoke` | POST | operators: ends the access of a user, with close code 4516; `{"seconds":N}` for how long |
 //! | `/v1/users/{user}/revoke` | DELETE | operators: lets the user in again |
+//! | `/v1/revoked` | GET | operators: users whose access is revoked: `?after=USER`, `?limit=N` |
 //! | `/v1/topics/{name}` | GET | what is published in a topic, as Server-Sent Events (see `topics`) |
 //! | `/v1/topics/{name}` | POST | publishes something: `?event=NAME`, `?latest=true` |
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
@@ -220,6 +221,7 @@ const API: &[(&str, &str, Add)] = &[
     ("/v1/users/{user}/revoke", "POST, DELETE", |path| {
         path.route(web::post().to(users::revoke)).route(web::delete().to(users::pardon))
     }),
+    ("/v1/revoked", "GET, HEAD", |path| path.route(get().to(users::list_revoked))),
     ("/v1/drain", "GET, HEAD, POST", |path| {
         path.route(get().to(admin::drain_state)).route(web::post().to(admin::drain))
     }),

@@ -583,6 +583,78 @@ fn a_revoked_user_is_gone_from_every_transport_and_does_not_come_back() {
 }
 
 #[test]
+fn what_can_be_no_user_is_not_revoked_and_who_is_is_listed() {
+    let server = TestServer::start(tokens::config());
+    let long = "x".repeat(256);
+    for (user, body, status, code) in [
+        ("ann", "[1]", 400, "malformed_json"),
+        ("ann", "1", 400, "malformed_json"),
+        ("ann", r#"{"seconds":0}"#, 422, "out_of_range"),
+        ("%20", "", 422, "bad_user"),
+        ("a%00b", "", 422, "bad_user"),
+        ("npc-1", "", 422, "bad_user"),
+        ("guest-", "", 422, "bad_user"),
+        (&long, "", 422, "bad_user"),
+        ("", "", 404, "no_such_path"),
+    ] {
+        let refused = server.post(&format!("/v1/users/{user}/revoke"), body);
+        assert_eq!((refused.status, &*refused.error_code()), (status, code), "{user:?} {body}");
+    }
+    let listed = |query: &str| server.get_as_operator(&format!("/v1/revoked{query}")).json();
+    assert_eq!(listed(""), json!({ "users": [], "next": null }));
+    for user in ["cid", "ann", "guest-12ab", "bob"] {
+        assert_eq!(server.post(&format!("/v1/users/{user}/revoke"), r#"{"seconds":100}"#).status, 200);
+    }
+    let page = listed("?limit=3");
+    let left = page["users"][0]["left_ms"].as_u64().unwrap();
+    assert!((90_000..=100_000).contains(&left), "{page}");
+    let names = |page: &serde_json::Value| {
+        let users = page["users"].as_array().unwrap().iter();
+        users.map(|user| user["user"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&page), &page["next"]),
+        (["ann", "bob", "cid"].map(String::from).to_vec(), &json!("cid"))
+    );
+    let rest = listed("?after=cid");
+    assert_eq!((names(&rest), &rest["next"]), (vec!["guest-12ab".to_owned()], &json!(null)));
+    assert_eq!(server.operate("DELETE", "/v1/users/bob/revoke", "").status, 204);
+    assert_eq!(names(&listed("")), ["ann", "cid", "guest-12ab"]);
+    assert_eq!(server.get("/v1/revoked").status, 401);
+    assert_eq!(server.get_as_operator("/v1/revoked?limit=0").status, 400);
+}
+
+// "A limit of seats a user in a room": one user cannot fill it.
+#[test]
+fn a_user_has_only_so_many_seats_in_a_room() {
+    let server = TestServer::start(Config { guests: Guests::Yes, max_seats_per_user: 2, ..tokens::config() });
+    let (address, code) = (server.address(), number(CloseCode::RoomFull));
+    let come = |user: &str, room: &str| {
+        Player::on(upgrade(address, "", &bearer(&token(user))).unwrap(), address, join(room))
+    };
+    let mut first = come("ann", "lobby");
+    first.welcomed();
+    let mut away = come("ann", "lobby");
+    away.welcomed();
+    away.socket.lose();
+    let refused = come("ann", "lobby").goodbye();
+    assert_eq!(refused.code, code);
+    assert!(refused.reason.contains("ann has 2 seats in room \"lobby\""), "{}", refused.reason);
+    assert_eq!(refused_on_quic(&server, join_with("lobby", &token("ann"))), code);
+    come("bob", "lobby").welcomed();
+    come("ann", "attic").welcomed();
+    let guests: Vec<_> = (0..4).map(|_| Player::join_as(address, join("lobby"))).collect();
+    let watching = token_with("ann", json!({ "role": "spectator" }));
+    let mut watching = Player::on(upgrade(address, "", &bearer(&watching)).unwrap(), address, join("lobby"));
+    assert!(watching.welcomed().spectating, "who watches takes no seat");
+    let before = server.players();
+    first.leave();
+    until("a seat is free", || server.players() < before);
+    come("ann", "lobby").welcomed();
+    drop(guests);
+}
+
+#[test]
 fn a_revoked_user_stays_revoked_after_a_restart_if_there_is_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let config = || Config { store: Some(folder.path().join("store")), ..tokens::config() };

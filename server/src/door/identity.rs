@@ -49,11 +49,12 @@ use crate::{
     health::{Health, Matters},
 };
 use cache::Pace;
+use driftless_proto::names::GUEST;
 use futures_util::future::LocalBoxFuture;
 use keyring::Keyring;
 use keys::Key;
 use std::{io, sync::Arc, time::Duration};
-use token::{Rules, TokenError, verify};
+use token::{MAX_ID, Rules, TokenError, is_user_id, verify};
 use tokio::time::timeout;
 
 /// Time limit of a program's own scheme.
@@ -147,6 +148,16 @@ impl Authenticator {
     pub(crate) fn once(&self) -> Option<&Arc<OnceTokens>> {
         let often = matches!(&self.scheme, Scheme::Tokens { rules: Rules { once: false, .. }, .. });
         (!often).then_some(&self.once)
+    }
+
+    /// Whether anybody can have this id, as far as can be known: a program that finds out in its own way who
+    /// clients are calls them what it likes.
+    pub(crate) fn may_be_user(&self, id: &str) -> bool {
+        let is_text = || (1..=MAX_ID).contains(&id.len()) && !id.chars().any(char::is_control);
+        match &self.scheme {
+            Scheme::Tokens { .. } => is_user_id(id) || id.strip_prefix(GUEST).is_some_and(is_user_id),
+            Scheme::Own(_) => is_text() && !id.trim().is_empty(),
+        }
     }
 
     /// The users that are revoked.
@@ -267,6 +278,27 @@ mod tests {
     use super::*;
 
     // One that says no end could be used again and again, and one that has ended would be forgotten at once.
+    #[test]
+    fn nobody_is_called_what_no_token_can_call_a_user() {
+        let tokens = Authenticator::open(&Config::default(), None).unwrap();
+        let own: OwnScheme = Arc::new(|_| Box::pin(async { guest() }));
+        let own = Authenticator::open(&Config::default(), Some(own)).unwrap();
+        for (id, by_token, by_program) in [
+            ("ann|7", true, true),
+            ("guest-0a1b", true, true),
+            ("Ann Müller", false, true),
+            ("", false, false),
+            (" ", false, false),
+            ("a\0", false, false),
+            ("guest-", false, true),
+            ("npc-1", false, true),
+            (&"x".repeat(255), true, true),
+            (&"x".repeat(256), false, false),
+        ] {
+            assert_eq!((tokens.may_be_user(id), own.may_be_user(id)), (by_token, by_program), "{id:?}");
+        }
+    }
+
     #[test]
     fn a_token_without_an_end_is_used_once_and_one_that_has_ended_never() {
         let authenticator = Authenticator::open(&Config::default(), None).unwrap();

@@ -1,6 +1,6 @@
 //! Finding a room to play in: matches and the lobby.
 
-use super::{ApiError, HttpState, access::source, page::Limit};
+use super::{ApiError, HttpState, access::source, body::Object, page::Limit};
 use crate::{
     door::Knock,
     ground::{
@@ -97,11 +97,11 @@ impl From<Match> for MatchAnswer {
     responses((status = 200, description = "Seats are kept", body = MatchAnswer)))]
 pub(super) async fn find(
     request: HttpRequest,
-    body: web::Json<MatchRequest>,
+    body: web::Json<Object<MatchRequest>>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let identity = player(&state, &request).await?;
-    let MatchRequest { kind, filter, party, create, options } = body.into_inner();
+    let Object(MatchRequest { kind, filter, party, create, options }) = body.into_inner();
     let kind = kind.or_else(|| identity.entry.kind.as_deref().map(str::to_owned));
     let kind = kind.unwrap_or_else(|| state.matchmaker.default_kind().to_owned());
     if options.len() > MAX_OPTIONS {

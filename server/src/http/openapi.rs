@@ -45,6 +45,7 @@ use utoipa::{
         admin::kick,
         users::revoke,
         users::pardon,
+        users::list_revoked,
         admin::drain,
         admin::drain_state,
         nodes::nodes,

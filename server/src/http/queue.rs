@@ -2,7 +2,8 @@
 
 use super::{
     ApiError, HttpState,
-    matching::{allowed, party_of, player},
+    body::Object,
+    matching::{allowed, party_of, player, reader_place},
 };
 use crate::{
     ground::whole::whole,
@@ -133,11 +134,12 @@ impl From<QueueError> for ApiError {
         headers(("location" = String, description = "Where it is")))))]
 pub(super) async fn enter(
     request: HttpRequest,
-    body: web::Json<TicketRequest>,
+    body: web::Json<Object<TicketRequest>>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let identity = player(&state, &request).await?;
-    let TicketRequest { kind, party, skill, latencies, attributes, filter } = body.into_inner();
+    let Object(asked) = body.into_inner();
+    let TicketRequest { kind, party, skill, latencies, attributes, filter } = asked;
     let kind = kind.or_else(|| identity.entry.kind.as_deref().map(str::to_owned));
     let kind = kind.unwrap_or_else(|| state.matchmaker.default_kind().to_owned());
     let filter = filter.unwrap_or_default();

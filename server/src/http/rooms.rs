@@ -1,6 +1,6 @@
 //! Listing, showing and making rooms.
 
-use super::{ApiError, HttpState, access::Operator, page::Limit};
+use super::{ApiError, HttpState, access::Operator, body::Object, page::Limit};
 use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ pub(super) async fn create(
     if !state.open_rooms {
         Operator::from_request(&request, &mut body).await?;
     }
-    let spec = web::Json::<RoomSpec>::from_request(&request, &mut body).await?;
-    let room = state.factory.create(spec.into_inner()).await.map_err(ApiError::from)?;
+    let web::Json(Object(spec)) = web::Json::<Object<RoomSpec>>::from_request(&request, &mut body).await?;
+    let room = state.factory.create(spec).await.map_err(ApiError::from)?;
     let location = format!("/v1/rooms/{}", room.name);
     Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(room))
 }

@@ -1,6 +1,6 @@
 //! Operators' actions on users: revoke their access, and give it back.
 
-use super::{ApiError, HttpState, access::Operator, body::optional};
+use super::{ApiError, HttpState, access::Operator, body::optional, page::Limit};
 use crate::{clock, ground::whole::whole};
 use actix_web::{
     HttpResponse,
@@ -23,9 +23,9 @@ const LONGEST: u64 = 10 * 365 * 24 * 3600;
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Revocation {
-    /// For how long. Default: as long as a token may be valid (`token_lifetime`).
+    /// For how long, at most ten years. Default: as long as a token may be valid (`token_lifetime`).
     #[serde(default, deserialize_with = "whole")]
-    #[schema(format = "uint64")]
+    #[schema(format = "uint64", minimum = 1)]
     seconds: Option<u64>,
 }
 
@@ -57,7 +57,15 @@ pub(super) async fn revoke(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let user: Arc<str> = user.into_inner().into();
+    if !state.door.authenticator().may_be_user(&user) {
+        let message = format!("{user:?} can be no user: nobody's token names one so");
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_user", message));
+    }
     let Revocation { seconds } = optional(&body)?;
+    if seconds == Some(0) {
+        let message = "seconds is 0, and access is revoked for 1 at least: DELETE gives it back";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "out_of_range", message));
+    }
     let default = state.config.token_lifetime + state.config.token_leeway;
     let span = seconds.map_or(default, |seconds| Duration::from_secs(seconds.min(LONGEST)));
     state.may_change()?;
@@ -102,6 +110,55 @@ async fn keep(state: &HttpState) -> bool {
             false
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    after: Option<String>,
+    limit: Option<Limit>,
+}
+
+/// A page of users whose access is revoked, by their ids.
+#[derive(Serialize, ToSchema)]
+struct RevokedPage {
+    users: Vec<RevokedUser>,
+    /// The `after` of the next page (`?after=`). None: there are no more.
+    next: Option<Arc<str>>,
+}
+
+/// A user whose access is revoked.
+#[derive(Serialize, ToSchema)]
+struct RevokedUser {
+    user: Arc<str>,
+    /// For how much longer, milliseconds.
+    left_ms: u64,
+}
+
+/// A page of the users whose access is revoked, by their ids, as this node knows them.
+#[utoipa::path(get, path = "/v1/revoked", tag = "operators", operation_id = "list_revoked",
+    security(("operator" = [])), params(
+    ("after" = Option<String>, Query, description = "Begin after this user: the `next` of the page before"),
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most users, at most 1,000; default: 100"),
+), responses((status = 200, description = "Users", body = RevokedPage)))]
+pub(super) async fn list_revoked(
+    _: Operator,
+    asked: web::Query<Asked>,
+    state: web::Data<HttpState>,
+) -> HttpResponse {
+    let Asked { after, limit } = asked.into_inner();
+    let Limit(limit) = limit.unwrap_or_default();
+    let mut revoked = state.door.revocations().current(clock::now());
+    revoked.retain(|(user, _)| after.as_deref().is_none_or(|after| **user > *after));
+    revoked.sort_unstable();
+    let more = revoked.len() > limit;
+    revoked.truncate(limit);
+    let next = revoked.last().filter(|_| more).map(|(user, _)| user.clone());
+    let shown = |(user, left): (Arc<str>, Duration)| RevokedUser {
+        user,
+        left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+    };
+    HttpResponse::Ok().json(RevokedPage { users: revoked.into_iter().map(shown).collect(), next })
 }
 
 /// Lets a user in again.
