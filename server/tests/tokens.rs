@@ -320,6 +320,47 @@ fn once(server: &TestServer, room: &str, jti: &str) -> Player {
 }
 
 #[test]
+fn a_token_that_may_be_used_once_is_so_for_every_role_over_every_transport() {
+    let server = TestServer::start(Config { token_once: true, ..tokens::config() });
+    let address = server.address();
+    let mut kept = util::Player::on(
+        upgrade(address, "", &bearer(&token_with("eve", json!({ "jti": "0" })))).unwrap(),
+        address,
+        join("lobby"),
+    );
+    kept.welcomed(); // spectators make no rooms
+    for (n, role) in ["player", "spectator", "admin"].into_iter().enumerate() {
+        for first in 0..3 {
+            let once = token_with("ann", json!({ "jti": format!("{n} {first}"), "role": role }));
+            let connect = |transport: usize| {
+                let quic = join_with("lobby", &once);
+                match transport {
+                    0 => {
+                        let socket = upgrade(address, "", &bearer(&once)).unwrap_or_else(|e| panic!("{e:?}"));
+                        Any::WebSocket(Player::on(socket, address, join("lobby")))
+                    }
+                    1 => {
+                        let session = web_transport(server.quic(), "", Some(&once)).unwrap();
+                        Any::Link(Player::on(session, server.quic(), join("lobby")))
+                    }
+                    _ => {
+                        let link = Link::connect(Kind::Quic, server.quic());
+                        Any::Link(Player::on(link, server.quic(), quic))
+                    }
+                }
+            };
+            let mut seat = connect(first);
+            assert_eq!(seat.welcomed().spectating, role != "player");
+            for again in 0..3 {
+                let code = connect(again).goodbye();
+                assert_eq!(code, number(CloseCode::Unauthenticated), "{role}: {first}, {again}");
+            }
+            drop(seat);
+        }
+    }
+}
+
+#[test]
 fn a_token_is_not_used_up_by_a_join_that_is_refused() {
     let server = TestServer::start(Config { token_once: true, max_players: 1, ..tokens::config() });
     let mut first = once(&server, "lobby", "1");
