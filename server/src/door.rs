@@ -90,6 +90,10 @@ const TLS_HANDSHAKES: usize = 16;
 /// starts together.
 const BURST_SECONDS: u32 = 5;
 
+/// Tokens that are checked for a source, for each player that it may have come: for those who come back, who
+/// ask for matches, who read topics. A signature costs some 50 µs.
+const CHECKS_FOR_EACH_JOIN: u32 = 10;
+
 /// Clients that joined too fast are told different waits: an interval more for each, starting again after
 /// this many.
 const TURNS: u32 = 100;
@@ -113,6 +117,8 @@ pub struct Door {
     tls_handshakes: Arc<Shares>,
     joins: Mutex<Rate>,
     join_interval: Duration,
+    /// Those who have somebody find out who they are.
+    checks: Mutex<Rate>,
     /// How many joined too fast.
     refused: AtomicU32,
     proxies: Proxies,
@@ -228,6 +234,7 @@ impl Door {
             ),
             joins: Mutex::new(Rate::new(SECOND / joins, joins.saturating_mul(BURST_SECONDS))),
             join_interval: SECOND / joins,
+            checks: Mutex::new(checks(config)),
             refused: AtomicU32::new(0),
             proxies: Proxies::new(config.trusted_proxy.clone(), config.proxy_header),
             limits: config.limits.clone(),
@@ -289,6 +296,16 @@ impl Door {
     pub(crate) async fn identify(&self, knock: Knock) -> Result<Tenure, Denied> {
         let source = knock.source;
         let mut span = Span::within("authenticate", knock.trace);
+        if !source.is_loopback() && self.authenticator.takes_effort(&knock) {
+            // First: nobody has the server check signatures without end.
+            let taken = self.checks.lock().take(clock::now(), source);
+            taken.map_err(|wait| {
+                let refused = Refused::TooFast { of: source, wait };
+                span.fails(refused.name());
+                self.count(refused, source);
+                Denied::too_fast(refused.name(), &refused, wait)
+            })?;
+        }
         let identity = match self.authenticator.identify(knock).await {
             Ok(identity) => identity,
             Err(denied) => {
@@ -601,6 +618,15 @@ impl Entrance for Door {
             Ok(Some(tenure))
         })
     }
+}
+
+/// How often a source may have somebody find out who it is: all players whom it may have come back at once,
+/// as many as it may have join, several times over, and all that it may publish.
+fn checks(config: &Config) -> Rate {
+    let joins = config.joins_per_second_per_address.saturating_mul(CHECKS_FOR_EACH_JOIN);
+    let per_second = joins.saturating_add(config.topic_events_per_second_per_address);
+    let players = u32::try_from(config.max_connections_per_address).unwrap_or(u32::MAX).saturating_mul(2);
+    Rate::new(SECOND / per_second, per_second.saturating_mul(BURST_SECONDS).max(players))
 }
 
 /// Pages that operators allow, and those of the server's own public address.

@@ -429,6 +429,37 @@ fn who_shows_bad_tokens_too_fast_is_told_when_to_come_again() {
     assert!(server.running().metrics().refused.get("too_fast") >= 1);
 }
 
+// Whatever it costs to find out who somebody is, one address has it done only so often.
+#[test]
+fn nobody_has_the_server_check_tokens_without_end() {
+    static CHECKED: AtomicUsize = AtomicUsize::new(0);
+    let by_ticket = async |_: Knock| {
+        CHECKED.fetch_add(1, Ordering::SeqCst);
+        Err::<Identity, _>(Denied::unauthenticated("buy a ticket"))
+    };
+    let config = Config {
+        joins_per_second_per_address: 1,
+        topic_events_per_second_per_address: 1,
+        max_connections_per_address: 8,
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        ..util::config()
+    };
+    let server = TestServer::of(Server::new(&games::kinds()).authenticate(by_ticket), config);
+    let start = Instant::now();
+    for _ in 0..300 {
+        let headers = format!("{}x-forwarded-for: 192.0.2.1\r\n", bearer("x"));
+        assert!([401, 429].contains(&upgrade(server.address(), "", &headers).err().unwrap().status));
+    }
+    let (checked, seconds) = (CHECKED.load(Ordering::SeqCst), start.elapsed().as_secs() as usize);
+    let most = 55 + 11 * (seconds + 1);
+    assert!(checked <= most, "{checked} of 300, and {most} may be");
+    assert_eq!(
+        upgrade(server.address(), "", &bearer("x")).err().unwrap().status,
+        401,
+        "others have their own"
+    );
+}
+
 // Whoever has to be asked may be slow.
 #[test]
 fn a_connection_goes_on_while_a_fresh_token_is_checked() {

@@ -109,8 +109,8 @@ pub(super) async fn publish(
     check_name(&name)?;
     // An operator may publish as fast as the server can.
     if !state.access.is_operator(&request) {
-        who(&state, &request, &name, Right::Write).await?;
         state.topics.may_publish(source(&state, &request)).map_err(ApiError::too_often)?;
+        who(&state, &request, &name, Right::Write).await?;
     }
     let As { event, latest } = said.into_inner();
     let kind = event.map(|name| {
