@@ -42,7 +42,7 @@
 //!   monotonic clock stands still (a virtual machine that is paused);
 //! - Redis is cut off from its replicas, goes on answering some nodes, and a replica takes its place for
 //!   others. `redis_replicas` = 1 or more prevents it: then a lease counts only if so many replicas have it;
-//! - nodes have different `lease`s, or Redis removes keys to save memory (`maxmemory-policy` other than
+//! - Redis removes keys to save memory (`maxmemory-policy` other than
 //!   `noeviction`).
 //!
 //! A state that was published in time may still be sent after the end, if the process is stopped in between.
@@ -109,6 +109,12 @@ use tracing::error;
 /// Longest wait for the farewell to Redis.
 pub(crate) const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 
+/// Who has left a room, and why.
+type Left = Vec<(PlayerId, LeaveReason)>;
+
+/// Longest wait for what Redis says when this node joins the others. If it comes later, it is looked at then.
+const JOIN_LIMIT: Duration = Duration::from_secs(1);
+
 /// This node among the others.
 pub(crate) struct Nodes {
     to: mpsc::UnboundedSender<Wish>,
@@ -143,6 +149,16 @@ pub(crate) enum Given {
     Kept(Option<String>),
     /// It is nobody's.
     Lost,
+}
+
+/// Why a node cannot be one among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--lease is {ours:?} here and {theirs:?} on the nodes that there are: set what they have, or stop all of them first"
+)]
+pub(crate) struct OtherLease {
+    ours: Duration,
+    theirs: Duration,
 }
 
 /// Why a room cannot go to another node.
@@ -216,19 +232,21 @@ impl Nodes {
     /// Joins the other nodes. `says`: what this one says of itself.
     ///
     /// # Errors
-    /// If the system gives no thread or no random bytes. (Redis may come later.)
+    /// If the system gives no thread or no random bytes; or the nodes have another lease. (Redis may come
+    /// later.)
     pub(crate) fn start(
         config: &Config,
         redis: &RedisUrl,
         says: Node,
         around: Surroundings,
-    ) -> io::Result<Arc<Self>> {
+    ) -> io::Result<Result<Arc<Self>, OtherLease>> {
         let (ttl, replicas) = (config.lease, config.redis_replicas);
         let origin =
             format!("{}-{:08x}", says.name, getrandom::u32().map_err(|e| io::Error::other(e.to_string()))?);
         let (to, wishes) = mpsc::unbounded_channel();
         let (table, call) = (Table::default(), Call::new(&config.redis_prefix, ttl));
         let (arrive, arrivals) = mpsc::unbounded_channel();
+        let (tell, agreed) = std::sync::mpsc::channel();
         let nodes = Arc::new(Self {
             to: to.clone(),
             table: table.clone(),
@@ -242,10 +260,10 @@ impl Nodes {
             thread::prefer_latency();
             let core = Core::new(&origin, ttl, Instant::now());
             let link = Link::new(redis, call, replicas, ttl / 2);
-            let keeper = Keeper::new(core, link, around, says, table, (to, wishes), arrive);
+            let keeper = Keeper::new(core, link, around, says, table, (to, wishes), arrive).telling(tell);
             runtime.block_on(keeper.run());
         })?;
-        Ok(nodes)
+        Ok(agreed.recv_timeout(JOIN_LIMIT).unwrap_or(Ok(())).map(|()| nodes))
     }
 
     /// The room for this node; or where it is. Of one that is nobody's, something may be kept: then it is

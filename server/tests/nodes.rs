@@ -239,3 +239,109 @@ fn a_redis_that_has_forgotten_everything_is_told_again() {
     });
     drop(moved);
 }
+
+// Promise 10: "A room MUST have one owner."
+#[test]
+fn a_player_who_comes_back_elsewhere_after_redis_has_forgotten_everything_finds_the_one_room() {
+    let redis = Redis::start();
+    for durability in ["none", "journal"] {
+        let config = Config { durability: durability.parse().unwrap(), ..node_of(&redis) };
+        let (a, b) = (TestServer::start(config.clone()), TestServer::start(config));
+        drop(join(&options(a.address(), "lobby")));
+        let mut player = Player::join(a.address(), "lobby");
+        player.next_tick();
+        for _ in 0..2 {
+            player.lose_connection();
+            assert!(redis.says("FLUSHALL").unwrap().starts_with("+OK"));
+            // Somebody else wants the room, too.
+            let stranger = join(&options(b.address(), "lobby"));
+            loop {
+                player.reconnect_at(b.address());
+                let goodbye = player.goodbye();
+                let (here, there) = (a.running().registry().len(), b.running().registry().len());
+                assert_eq!((here, there), (1, 0), "{durability}: nothing is owned twice");
+                match goodbye.code {
+                    4014 => {
+                        assert_eq!(goodbye.moved.unwrap().url, format!("ws://{}", a.address()));
+                        break;
+                    }
+                    4016 => assert!(goodbye.reconnect_after_ms > 0, "it says when to come again"),
+                    other => panic!("{durability}: {other} {}", goodbye.reason),
+                }
+            }
+            player.reconnect_at(a.address());
+            assert!(player.welcomed().resumed, "{durability}");
+            player.next_tick();
+            drop(stranger);
+        }
+        assert_eq!(
+            (a.running().metrics().leases_lost.get(), b.running().metrics().leases_lost.get()),
+            (0, 0)
+        );
+    }
+}
+
+#[test]
+fn a_seat_is_gone_with_its_node_if_redis_has_forgotten_what_was_kept_and_its_room_begins_once() {
+    let redis = Redis::start();
+    let args = ["--redis", &redis.url(), "--lease", "1s", "--durability", "journal"];
+    let (a, b) = with_a_lobby(Process::start(&args), Process::start(&args));
+    let mut player = Player::join(a.address(), "lobby");
+    player.next_tick();
+    player.lose_connection();
+    a.kill();
+    assert!(redis.says("FLUSHALL").unwrap().starts_with("+OK"));
+    let code = eventually("it is known", || {
+        player.reconnect_at(b.address());
+        let goodbye = player.goodbye();
+        (goodbye.code != 4016).then_some(goodbye.code)
+    });
+    assert_eq!(code, u32::from(CloseCode::UnknownSession.number()));
+    assert!(!has_lobby(&b), "nobody makes a room by coming back");
+    let c = Process::start(&args);
+    let clients = [&b, &c].map(|at| join(&options(at.address(), "lobby")));
+    assert!(has_lobby(&b) != has_lobby(&c), "one of them has it");
+    drop(clients);
+}
+
+#[test]
+fn a_node_with_another_lease_than_the_others_is_refused_and_told_both() {
+    let redis = Redis::start();
+    let a = TestServer::start(node_of(&redis));
+    drop(join(&options(a.address(), "lobby")));
+    let start = |lease: &str| {
+        ["--listen", "127.0.0.1:0", "--redis", &redis.url(), "--lease", lease].map(str::to_owned)
+    };
+    let other = start("5s");
+    let refused = util::process::run(&other.each_ref().map(String::as_str));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("--lease is 5s here and 1s on the nodes"), "{said}");
+    drop(Process::start(&["--redis", &redis.url(), "--lease", "1s"]));
+    drop(a);
+    // When all have gone, another one counts.
+    drop(Process::start(&["--redis", &redis.url(), "--lease", "5s"]));
+}
+
+#[test]
+fn a_node_says_no_address_that_stands_for_all_of_a_machine() {
+    let redis = Redis::start();
+    let url = redis.url();
+    for (args, named) in [
+        (&["--listen", "0.0.0.0:0", "--insecure"][..], "public_url"),
+        (&["--public-url", "http://0.0.0.0:7777"], "public_url"),
+        (&["--public-url", "http://[::]"], "public_url"),
+        (&["--public-quic", "0.0.0.0:7777"], "public_quic"),
+    ] {
+        let args = [&["--redis", &url], args].concat();
+        let refused = util::process::run(&args);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(named) && said.contains("must be"), "{said}");
+    }
+    let quic = "0.0.0.0:0".parse().unwrap();
+    let a = TestServer::start(Config { quic, insecure: true, ..node_of(&redis) });
+    until("it is seen", || a.get_as_operator("/v1/nodes").json()["nodes"][0]["quic"].is_string());
+    let seen = a.get_as_operator("/v1/nodes").json();
+    assert_eq!(seen["nodes"][0]["quic"], format!("127.0.0.1:{}", a.quic().port()));
+}

@@ -23,8 +23,13 @@ impl PublicUrl {
 
     /// Whether only this machine reaches it.
     pub fn is_loopback(&self) -> bool {
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        let host = self.authority.host();
+        host == "localhost" || address(host).is_some_and(|address| address.is_loopback())
+    }
+
+    /// Whether nobody reaches it, because it stands for all addresses of a machine.
+    pub fn is_unspecified(&self) -> bool {
+        address(self.authority.host()).is_some_and(|address| address.is_unspecified())
     }
 }
 
@@ -33,6 +38,13 @@ impl PublicUrl {
 pub struct PublicQuic {
     host: Option<String>,
     port: NonZeroU16,
+}
+
+impl PublicQuic {
+    /// Whether nobody reaches it, because it stands for all addresses of a machine.
+    pub fn is_unspecified(&self) -> bool {
+        self.host.as_deref().and_then(address).is_some_and(|address| address.is_unspecified())
+    }
 }
 
 /// Where clients should connect with QUIC.
@@ -124,6 +136,11 @@ impl fmt::Display for PublicQuic {
     }
 }
 
+/// The address that a host is, if it is no name.
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 /// A name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
@@ -159,6 +176,14 @@ mod tests {
             assert!(told("http://[::1]:7777", "", at) && told("", "", at));
         }
         assert!(told("https://play.example.org", "", "0.0.0.0:7777"));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_all_addresses_of_a_machine() {
+        let url = |text: &str| text.parse::<PublicUrl>().unwrap().is_unspecified();
+        let quic = |text: &str| text.parse::<PublicQuic>().unwrap().is_unspecified();
+        assert!(url("http://0.0.0.0:7777") && url("https://[::]") && quic("0.0.0.0:7777") && quic("[::]:1"));
+        assert!(!url("http://10.0.0.7:7777") && !url("https://a.example") && !quic("7777") && !quic("a:1"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Parses and checks values.
 
 use super::{
-    Config, Guests, QuicListen,
+    Config, Guests, PublicQuic, PublicUrl, QuicListen,
     options::{Options, Origin, Provenance},
     table::NotAllowed,
 };
@@ -186,6 +186,13 @@ impl Resolved {
                 "public_url",
                 "set with --redis: the other nodes send clients to it, and there is no one address listened on",
             ));
+        }
+        let everywhere = "an address that clients can go to: this one stands for all addresses of a machine";
+        if self.config.public_url.as_ref().is_some_and(PublicUrl::is_unspecified) {
+            found.push(self.bad("public_url", everywhere));
+        }
+        if self.config.public_quic.as_ref().is_some_and(PublicQuic::is_unspecified) {
+            found.push(self.bad("public_quic", everywhere));
         }
         if self.config.guests == Guests::No && !authenticates && !self.config.has_token_keys() {
             found

@@ -70,6 +70,8 @@ pub(super) struct Answer {
 pub(super) enum Said {
     /// Done.
     Done,
+    /// The nodes that there are have leases of another length.
+    OtherLease(Duration),
     /// The node has no lease any more.
     Lost,
     /// All nodes: with what they say of themselves and how long their leases last, or without, if they are

@@ -350,6 +350,8 @@ impl Core {
             (Ask::Restore(_), Said::Lost) if known => {
                 return Means { lapsed: self.over(now, true), ..Means::default() };
             }
+            // Until the others have stopped, or this one.
+            (Ask::Renew { .. }, Said::OtherLease(_)) => self.renew_at = now + LOOK,
             (Ask::Renew { had }, Said::Done) => {
                 self.lateness = now.saturating_duration_since(self.renew_at);
                 self.renewed(now, sent, had, known);

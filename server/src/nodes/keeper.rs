@@ -2,7 +2,7 @@
 //! wait for rooms. A Redis that does not answer makes nobody else wait.
 
 use super::{
-    Arrival, Given, Hold, NotHere, Unavailable, Wanted, Wish,
+    Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
     ask::{Answer, Ask, Failure, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
     link::{self, Inbox, Link},
@@ -85,7 +85,12 @@ pub(super) struct Keeper {
     /// Those who have made rooms of other nodes ready.
     taking: HashMap<Arc<str>, oneshot::Sender<()>>,
     arrivals: mpsc::UnboundedSender<Arrival>,
+    /// Whoever has started this node, until it is known whether it can be one.
+    tell: Option<Agreed>,
 }
+
+/// Whether a node can be one among the others.
+pub(super) type Agreed = std::sync::mpsc::Sender<Result<(), OtherLease>>;
 
 /// Somebody who wants a room.
 struct Waiter {
@@ -134,7 +139,13 @@ impl Keeper {
             giving: HashMap::new(),
             taking: HashMap::new(),
             arrivals,
+            tell: None,
         }
+    }
+
+    /// Has somebody told, once, whether this node can be one among the others.
+    pub(super) fn telling(self, tell: Agreed) -> Self {
+        Self { tell: Some(tell), ..self }
     }
 
     /// Runs until the node has left.
@@ -222,7 +233,10 @@ impl Keeper {
             Err(failure) => self.around.redis.fails(failure.to_string()),
         }
         match &question.ask {
-            Ask::Renew { .. } => self.renewed(now, answer.is_ok()),
+            Ask::Renew { .. } => {
+                self.renewed(now, answer.is_ok());
+                self.agreed(&answer);
+            }
             // Whoever wants the next one of its name has waited for that.
             Ask::Release { room, .. } if answer.is_ok() => {
                 let waiting = self.waiting.remove(room).unwrap_or_default();
@@ -242,6 +256,21 @@ impl Keeper {
             metrics.lease_lateness.observe(self.core.lateness());
         }
         self.judge(now);
+    }
+
+    /// Tells whoever has started this node whether it can be one among the others.
+    fn agreed(&mut self, answer: &Result<Answer, Failure>) {
+        let ours = self.core.ttl();
+        let other = match answer {
+            Ok(Answer { said: Said::OtherLease(theirs), .. }) => Some(OtherLease { ours, theirs: *theirs }),
+            _ => None,
+        };
+        if let Some(other) = &other {
+            self.around.lease.fails(other.to_string());
+        }
+        if let Some(tell) = self.tell.take() {
+            let _ = tell.send(other.map_or(Ok(()), Err));
+        }
     }
 
     fn judge(&self, now: Instant) {

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Nodes and rooms. See nodes/script.rs, which calls it, and nodes/model.rs, which says the same in Rust.
 --
--- KEYS[1]  PREFIX:generation  hash: run, settles (ms), epoch
+-- KEYS[1]  PREFIX:generation  hash: run, settles (ms), epoch, lease: of all nodes (ms)
 -- ARGV     PREFIX, lease in ms, operation, this node's incarnation, and what the operation needs
 --
 --   PREFIX:nodes       set of incarnations
@@ -82,8 +82,22 @@ local function divide(node, most, kinds)
   return taken
 end
 
+-- Whether other nodes have leases of another length: then this one would count on more time than they give it, or
+-- they on more than it gives them.
+local function other_lease()
+  local theirs = call('HGET', generation, 'lease')
+  if not theirs or theirs == ARGV[2] then return false end
+  for _, node in ipairs(call('SMEMBERS', nodes)) do
+    if node ~= me and alive(node) then return theirs end
+  end
+  return false
+end
+
 if operation == 'renew' then -- what it says of itself, whether it had a lease
   if ARGV[6] == 'had' and settling == 0 and not alive(me) then return answer('lost') end
+  local theirs = ARGV[6] ~= 'had' and other_lease()
+  if theirs then return answer('lease', theirs) end
+  call('HSET', generation, 'lease', ARGV[2])
   call('SET', lease(me), ARGV[5], 'PX', ttl)
   call('SADD', nodes, me)
   return answer('done')

@@ -136,6 +136,7 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
     let node = |text: &String| serde_json::from_str::<Node>(text).ok();
     let said = match (word.as_str(), rest) {
         ("done", _) => Said::Done,
+        ("lease", [theirs]) => Said::OtherLease(millis(theirs)),
         ("lost", _) => Said::Lost,
         ("settling", _) => Said::Settling,
         ("nowhere", _) => Said::Nowhere,

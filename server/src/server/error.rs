@@ -60,6 +60,15 @@ pub enum StartError {
     /// The certificate cannot be served.
     #[error("{0}")]
     Certificate(#[from] TlsError),
+    /// The nodes that there are have leases of another length.
+    #[error("{0}")]
+    Lease(String),
+    /// Nobody can be sent to the address of this node.
+    #[error(
+        "with --redis, the other nodes send clients to this one, and {0} is no address to go to: set --public-url, \
+         as http://10.0.0.7:7777, or listen on one address"
+    )]
+    NoAddress(SocketAddr),
     /// The recording folder cannot be used.
     #[error("{0}: choose a folder that this user may write to, or leave --record out")]
     Record(io::Error),

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 
+use super::StartError;
 use crate::{
     clock,
     config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
@@ -36,8 +37,11 @@ pub(super) fn join(
     registry: &Arc<Registry>,
     metrics: &Arc<Metrics>,
     health: &Health,
-) -> io::Result<Joined> {
+) -> Result<Joined, StartError> {
     let (taken, takes_over) = mpsc::unbounded_channel();
+    if config.public_url.is_none() && address.ip().is_unspecified() {
+        return Err(StartError::NoAddress(address));
+    }
     let says = describe(config, address, quic, kinds);
     let around = Surroundings {
         metrics: metrics.clone(),
@@ -63,7 +67,8 @@ pub(super) fn join(
     };
     let part = health.part(PartName::Store, Matters::ToOperators);
     let depot = Depot::start(config, redis, metrics.clone(), part)?;
-    Ok((Nodes::start(config, redis, says, around)?, depot, takes_over))
+    let nodes = Nodes::start(config, redis, says, around)?;
+    Ok((nodes.map_err(|other| StartError::Lease(other.to_string()))?, depot, takes_over))
 }
 
 /// Shares with the other nodes which tokens were used and whose access was revoked.
@@ -104,6 +109,8 @@ pub(super) fn describe(
         let at = Reached::new(public, config.public_quic.as_ref(), quic, shares_port, None)?;
         Some(match at.host {
             Some(host) => format!("{host}:{}", at.port),
+            // On all addresses, and so on the one of HTTP.
+            None if quic.ip().is_unspecified() => SocketAddr::new(address.ip(), at.port).to_string(),
             None => SocketAddr::new(quic.ip(), at.port).to_string(),
         })
     });
