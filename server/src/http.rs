@@ -29,6 +29,9 @@
 //! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
 //! | `/v1/drain` | GET | operators: how far it is |
 //! | `/v1/nodes` | GET | operators: all nodes, with what they have to do |
+//! | `/v1/nodes/rooms` | GET | operators: the rooms of each node with the most players |
+//! | `/v1/nodes/{node}/drain` | POST | operators: has that node drain |
+//! | `/v1/nodes/{node}/move` | POST | operators: has that node give a room to another: `{"room":…,"to":…}` |
 //! | `/v1/openapi.json` | GET | the description of all this, as OpenAPI |
 //! | `/v1/match` | POST | finds a room with seats for a party, or makes one, and keeps the seats |
 //! | `/v1/lobby` | GET | rooms that anybody can enter: `?kind=`, `?filter=`, `?after=`, `?limit=`; live as Server-Sent Events |
@@ -87,7 +90,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Nodes, Users},
+    nodes::{Nodes, Overview, Users},
     presence::Presence,
     registry::Registry,
     store::RevokedUsers,
@@ -113,6 +116,8 @@ pub(crate) struct HttpState {
     pub factory: Arc<Factory>,
     /// The other nodes, if there may be others.
     pub nodes: Option<Arc<Nodes>>,
+    /// What operators see of them, and ask of them.
+    pub overview: Option<Arc<Overview>>,
     /// Finds rooms for parties.
     pub matchmaker: Arc<Matchmaker>,
     /// Who waits for a match.
@@ -226,6 +231,9 @@ const API: &[(&str, &str, Add)] = &[
         path.route(get().to(admin::drain_state)).route(web::post().to(admin::drain))
     }),
     ("/v1/nodes", "GET, HEAD", |path| path.route(get().to(nodes::nodes))),
+    ("/v1/nodes/rooms", "GET, HEAD", |path| path.route(get().to(nodes::rooms))),
+    ("/v1/nodes/{node}/drain", "POST", |path| path.route(web::post().to(nodes::drain))),
+    ("/v1/nodes/{node}/move", "POST", |path| path.route(web::post().to(nodes::move_room))),
     (TOPIC, "GET, HEAD, POST", |path| {
         path.route(get().to(topics::read)).route(web::post().to(topics::publish))
     }),

@@ -147,6 +147,8 @@ pub struct Metrics {
     pub topic_events: Counter,
     /// Events handed to readers.
     pub topic_events_sent: Counter,
+    /// From when Redis has taken an event until it is here, by the clocks of both.
+    pub topic_lateness: DurationHistogram,
     /// Readers that the server has closed, by reason.
     pub topic_readers_closed: ByReason,
     /// Rooms that were to go to another node, by what became of them.
@@ -430,6 +432,7 @@ impl Metrics {
             topic_readers: Gauge::default(),
             topic_events: Counter::default(),
             topic_events_sent: Counter::default(),
+            topic_lateness: DurationHistogram::new(JOB_DURATION),
             topic_readers_closed: ByReason::new(
                 "reason",
                 ["draining", "slow_consumer", "token_expired", "revoked"],
@@ -612,6 +615,9 @@ impl Metrics {
         put(r, "topic_readers", "Current number of readers of topics over HTTP.", &self.topic_readers);
         put(r, "topic_events", "Events published in topics here.", &self.topic_events);
         put(r, "topic_events_sent", "Events of topics handed to readers.", &self.topic_events_sent);
+        let help =
+            "Time from when Redis has taken an event of a topic until it is here, by the clocks of both.";
+        put_unit(r, "topic_lateness", help, Unit::Seconds, &self.topic_lateness);
         let help = "Readers of topics that the server has closed, by reason.";
         put(r, "topic_readers_closed", help, &self.topic_readers_closed.family);
     }

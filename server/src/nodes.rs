@@ -9,6 +9,7 @@
 //! | [`keeper`] | the thread that asks, and who waits for it |
 //! | [`node`] | what a node says of itself; which one is to have a new room |
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
+//! | [`overview`] | what operators see of other nodes, and ask of them |
 //! | [`users`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
@@ -57,6 +58,7 @@ mod depot;
 mod keeper;
 mod link;
 mod node;
+mod overview;
 mod script;
 mod transfer;
 mod users;
@@ -76,6 +78,7 @@ pub(crate) use depot::{Depot, Unread};
 pub(crate) use keeper::Surroundings;
 
 pub(crate) use node::{Load, Node};
+pub(crate) use overview::{BUSIEST, Busiest, BusyRoom, Errand, Overview};
 #[cfg(any(test, fuzzed))]
 pub(crate) use script::fuzz;
 pub(crate) use users::Users;
@@ -89,7 +92,7 @@ use crate::{
 };
 use bytes::Bytes;
 use driftless_sim::PlayerId;
-use keeper::{Keeper, Table};
+use keeper::{Keeper, Seen, Table};
 use link::Link;
 use parking_lot::Mutex;
 use script::Call;
@@ -101,7 +104,7 @@ use std::{
 };
 use tokio::{
     runtime::Builder,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tracing::error;
@@ -121,6 +124,8 @@ pub(crate) struct Nodes {
     table: Table,
     /// What its incarnations' names begin with.
     origin: String,
+    /// Its incarnation.
+    me: watch::Receiver<Incarnation>,
     /// Rooms that other nodes give to this one, for whoever takes them.
     arrivals: Mutex<Option<mpsc::UnboundedReceiver<Arrival>>>,
     /// Rooms given to a node since it was seen.
@@ -247,10 +252,13 @@ impl Nodes {
         let (table, call) = (Table::default(), Call::new(&config.redis_prefix, ttl));
         let (arrive, arrivals) = mpsc::unbounded_channel();
         let (tell, agreed) = std::sync::mpsc::channel();
+        let core = Core::new(&origin, ttl, Instant::now());
+        let (known_as, me) = watch::channel(core.me().clone());
         let nodes = Arc::new(Self {
             to: to.clone(),
             table: table.clone(),
-            origin: origin.clone(),
+            origin,
+            me,
             arrivals: Mutex::new(Some(arrivals)),
             given: Mutex::default(),
         });
@@ -258,9 +266,9 @@ impl Nodes {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("nodes".to_owned()).spawn(move || {
             thread::prefer_latency();
-            let core = Core::new(&origin, ttl, Instant::now());
             let link = Link::new(redis, call, replicas, ttl / 2);
-            let keeper = Keeper::new(core, link, around, says, table, (to, wishes), arrive).telling(tell);
+            let keeper =
+                Keeper::new(core, link, around, says, table, (to, wishes), (arrive, known_as)).telling(tell);
             runtime.block_on(keeper.run());
         })?;
         Ok(agreed.recv_timeout(JOIN_LIMIT).unwrap_or(Ok(())).map(|()| nodes))
@@ -306,27 +314,27 @@ impl Nodes {
     /// None can.
     pub(crate) fn target(&self, kind: &str, named: Option<&str>) -> Result<(Incarnation, Node), NoTarget> {
         let (table, mut given) = (self.table.lock(), self.given.lock());
-        given.retain(|name, (at, _)| table.iter().any(|(is, _, seen)| is == name && seen == at));
+        given.retain(|name, (at, _)| table.iter().any(|seen| seen.name == *name && seen.at == *at));
         let is_this = |name: &Incarnation| name.to_string().starts_with(&self.origin);
         let found = match named {
             Some(named) => {
-                let mut all = table.iter().filter(|(_, node, _)| node.name == named);
+                let mut all = table.iter().filter(|seen| seen.node.name == named);
                 let found = all.next().ok_or_else(|| NoTarget::Unknown(named.to_owned()))?;
-                if is_this(&found.0) {
+                if is_this(&found.name) {
                     return Err(NoTarget::Itself(named.to_owned()));
                 }
-                Some(found).filter(|(_, node, _)| node.takes(kind))
+                Some(found).filter(|seen| seen.node.takes(kind))
             }
             None => {
                 let burden = |name: &Incarnation, node: &Node| {
                     node.load.used.saturating_add(given.get(name).map_or(0, |(_, rooms)| *rooms))
                 };
-                let others = table.iter().filter(|(name, node, _)| !is_this(name) && node.takes(kind));
-                others.min_by_key(|(name, node, _)| burden(name, node))
+                let others = table.iter().filter(|seen| !is_this(&seen.name) && seen.node.takes(kind));
+                others.min_by_key(|seen| burden(&seen.name, &seen.node))
             }
         };
         let unable = || named.map_or(NoTarget::Nowhere, |named| NoTarget::Unable(named.to_owned()));
-        let (name, node, at) = found.ok_or_else(unable)?;
+        let Seen { name, node, at, .. } = found.ok_or_else(unable)?;
         given.entry(name.clone()).or_insert((*at, 0)).1 += 1;
         Ok((name.clone(), node.clone()))
     }
@@ -356,12 +364,24 @@ impl Nodes {
         let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Err(why) });
     }
 
-    /// All nodes as they were seen last, with how long ago that was, and whether it is this one.
-    pub(crate) fn seen(&self, now: Instant) -> Vec<(Node, Duration, bool)> {
+    /// What this node is now: another incarnation when it has lost its lease.
+    pub(crate) fn me(&self) -> watch::Receiver<Incarnation> {
+        self.me.clone()
+    }
+
+    /// What the node with this name is now. None: there is none.
+    fn incarnation(&self, name: &str) -> Option<Incarnation> {
         let table = self.table.lock();
-        let seen = table.iter().map(|(name, node, at)| {
+        table.iter().find(|seen| seen.node.name == name).map(|seen| seen.name.clone())
+    }
+
+    /// All nodes as they were seen last, with how long ago that was, how long their leases lasted then, and
+    /// whether it is this one.
+    pub(crate) fn seen(&self, now: Instant) -> Vec<(Node, Duration, Duration, bool)> {
+        let table = self.table.lock();
+        let seen = table.iter().map(|Seen { name, node, at, left }| {
             let is_this = name.to_string().starts_with(&self.origin);
-            (node.clone(), now.saturating_duration_since(*at), is_this)
+            (node.clone(), now.saturating_duration_since(*at), *left, is_this)
         });
         seen.collect()
     }

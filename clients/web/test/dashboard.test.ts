@@ -24,6 +24,7 @@ function figures(seconds: number, more: Partial<ServerFigures> = {}): ServerFigu
     ticks_skipped: 0,
     tick_duration: quantiles,
     tick_lateness: quantiles,
+    redis: null,
     cpu_seconds: 0,
     resident_bytes: 0,
     ...more,

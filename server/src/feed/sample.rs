@@ -55,6 +55,8 @@ pub(super) struct ServerSample {
     tick_duration: Quantiles,
     /// Since the previous sample.
     tick_lateness: Quantiles,
+    /// Since the previous sample: until Redis has answered. None: there are no other nodes.
+    redis: Option<Quantiles>,
     cpu_seconds: Option<f64>,
     resident_bytes: Option<u64>,
 }
@@ -109,6 +111,7 @@ pub(super) struct Sampler {
     process: ProcessCollector,
     durations: Vec<u64>,
     lateness: Vec<u64>,
+    redis: Vec<u64>,
     rooms: HashMap<RoomId, Before>,
 }
 
@@ -125,6 +128,7 @@ impl Sampler {
             process: ProcessCollector::new(),
             durations: Vec::new(),
             lateness: Vec::new(),
+            redis: Vec::new(),
             rooms: HashMap::new(),
         }
     }
@@ -172,9 +176,15 @@ impl Sampler {
             ticks_skipped: metrics.ticks_skipped.get(),
             tick_duration: Quantiles::since(&metrics.room_tick_duration, &mut self.durations),
             tick_lateness: Quantiles::since(&metrics.room_tick_lateness, &mut self.lateness),
+            redis: self.redis(metrics),
             cpu_seconds,
             resident_bytes,
         }
+    }
+
+    fn redis(&mut self, metrics: &Metrics) -> Option<Quantiles> {
+        let quantiles = Quantiles::since(&metrics.redis_duration, &mut self.redis);
+        self.redis.iter().any(|count| *count > 0).then_some(quantiles)
     }
 
     pub(super) fn rooms(&mut self, registry: &Registry) -> RoomsSample {

@@ -1,6 +1,6 @@
 //! Rooms that go to other nodes.
 
-use super::{ApiError, HttpState, access::Operator, body::optional};
+use super::{ApiError, HttpState, access::Operator, body::optional, nodes::single_node};
 use crate::moving::{Gone, MoveError};
 use actix_web::{
     HttpResponse,
@@ -44,8 +44,7 @@ pub(super) async fn move_room(
 ) -> Result<HttpResponse, ApiError> {
     let MoveTo { node } = optional(&body)?;
     let Some(mover) = &state.mover else {
-        let message = "there are no other nodes: this server was started without --redis";
-        return Err(ApiError::new(StatusCode::CONFLICT, "single_node", message));
+        return Err(single_node());
     };
     let room = name.into_inner();
     let Gone { node, stood } = mover.give(&room, node).await.map_err(refused)?;

@@ -7,6 +7,7 @@ use super::{
     core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
     link::{self, Inbox, Link},
     node::{Load, Node, choose},
+    overview::Errand,
     transfer::{Outcome, Query, Transfers},
 };
 use crate::{health::Part, metrics::Metrics};
@@ -24,7 +25,7 @@ use std::{
 };
 use tokio::{
     select,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::sleep_until,
 };
 use tracing::{error, info, warn};
@@ -54,6 +55,8 @@ pub(crate) struct Surroundings {
     pub end: Box<dyn Fn(&str) + Send>,
     /// Ends seats of players who have left a room while it was on its way here.
     pub left: EndSeats,
+    /// Does what an operator has asked for at another node.
+    pub asked: Box<dyn Fn(Errand) + Send>,
     /// Has rooms go on that this node has taken over.
     pub taken: mpsc::UnboundedSender<Vec<Hold>>,
 }
@@ -62,7 +65,17 @@ pub(crate) struct Surroundings {
 type EndSeats = Box<dyn Fn(&str, Left) + Send>;
 
 /// The nodes, as they were seen last.
-pub(super) type Table = Arc<Mutex<Vec<(Incarnation, Node, Instant)>>>;
+pub(super) type Table = Arc<Mutex<Vec<Seen>>>;
+
+/// A node, as it was seen last.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub name: Incarnation,
+    pub node: Node,
+    pub at: Instant,
+    /// How long its lease lasted then.
+    pub left: Duration,
+}
 
 pub(super) struct Keeper {
     core: Core,
@@ -87,6 +100,8 @@ pub(super) struct Keeper {
     arrivals: mpsc::UnboundedSender<Arrival>,
     /// Whoever has started this node, until it is known whether it can be one.
     tell: Option<Agreed>,
+    /// Where others of this process learn which incarnation it is.
+    known_as: watch::Sender<Incarnation>,
 }
 
 /// Whether a node can be one among the others.
@@ -119,7 +134,7 @@ impl Keeper {
         says: Node,
         table: Table,
         (sender, wishes): (mpsc::UnboundedSender<Wish>, mpsc::UnboundedReceiver<Wish>),
-        arrivals: mpsc::UnboundedSender<Arrival>,
+        (arrivals, known_as): (mpsc::UnboundedSender<Arrival>, watch::Sender<Incarnation>),
     ) -> Self {
         Self {
             core,
@@ -140,6 +155,7 @@ impl Keeper {
             taking: HashMap::new(),
             arrivals,
             tell: None,
+            known_as,
         }
     }
 
@@ -284,6 +300,7 @@ impl Keeper {
         let Lapsed { rooms, lost } = *lapsed;
         error!(rooms, lost, "the lease could not be renewed in time: this node's rooms end");
         self.around.metrics.leases_lost.inc();
+        self.known_as.send_replace(self.core.me().clone());
         self.judge(Instant::now());
         // Those who wait have asked for a node that is no more.
         let waiting: Vec<_> = self.waiting.drain().flat_map(|(_, waiters)| waiters).collect();
@@ -296,10 +313,13 @@ impl Keeper {
 
     fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<(Node, Duration)>)>) {
         self.given.clear();
-        self.nodes = nodes.into_iter().filter_map(|(name, node)| Some((name, node?.0))).collect();
-        let mut table: Vec<_> =
-            self.nodes.iter().map(|(name, node)| (name.clone(), node.clone(), now)).collect();
-        table.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let seen = |(name, node): (Incarnation, Option<(Node, Duration)>)| {
+            let (node, left) = node?;
+            Some(Seen { name, node, at: now, left })
+        };
+        let mut table: Vec<_> = nodes.into_iter().filter_map(seen).collect();
+        self.nodes = table.iter().map(|seen| (seen.name.clone(), seen.node.clone())).collect();
+        table.sort_by(|a, b| a.name.cmp(&b.name));
         *self.table.lock() = table;
     }
 
@@ -438,6 +458,9 @@ impl Keeper {
     /// Another node has a word with this one.
     fn told(&mut self, text: &str) {
         let now = Instant::now();
+        if let Some(errand) = Errand::read(text) {
+            return (self.around.asked)(errand);
+        }
         match text.split_once(' ') {
             Some(("offer", room)) => self.transfers.offered(now, &self.core, &room.into()),
             Some(("over", room)) => self.transfers.is_over(now, room),

@@ -9,7 +9,7 @@ use redis::{
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 use std::{cell::RefCell, time::Duration};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 /// The way to Redis, of one thread.
 pub(super) struct Way {
@@ -47,6 +47,25 @@ impl Way {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(self.limit)).set_response_timeout(None);
         connect(&self.url, &config).await.map_err(failure)
+    }
+
+    /// Asks something, in time or not at all.
+    pub(super) async fn ask<T>(
+        &self,
+        limit: Duration,
+        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, Failure> {
+        let mut used = None;
+        let asked = async {
+            let (number, redis) = self.connection().await?;
+            used = Some(number);
+            ask(redis).await.map_err(failure)
+        };
+        let answer = timeout(limit, asked).await.unwrap_or(Err(Failure::Slow(limit)));
+        if let Err(Failure::Away(_) | Failure::Slow(_) | Failure::ReadOnly(_)) = &answer {
+            self.forget(used);
+        }
+        answer
     }
 
     /// The connection with this number is of no use any more.

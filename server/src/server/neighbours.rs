@@ -6,10 +6,13 @@ use super::StartError;
 use crate::{
     clock,
     config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
-    ground::{once::OnceTokens, report::SeatExpired, revocations::Revocations},
+    ground::{once::OnceTokens, report::SeatExpired, revocations::Revocations, shared::RoomShared},
     health::{Health, Matters, PartName},
     metrics::Metrics,
-    nodes::{Depot, Hold, Load, Node, Nodes, Surroundings, Users},
+    moving::Mover,
+    nodes::{
+        BUSIEST, Busiest, BusyRoom, Depot, Errand, Hold, Load, Node, Nodes, Overview, Surroundings, Users,
+    },
     registry::{Listed, Registry},
     room::CloseRoom,
 };
@@ -17,16 +20,27 @@ use parking_lot::Mutex;
 use std::{
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tracing::info;
 
 /// Time between two looks at how much CPU the process has used.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// This node among the others: where rooms are, where they are kept, and those that it has taken over.
-pub(super) type Joined = (Arc<Nodes>, Arc<Depot>, mpsc::UnboundedReceiver<Vec<Hold>>);
+/// This node among the others.
+pub(super) struct Joined {
+    pub nodes: Arc<Nodes>,
+    /// Where rooms are kept.
+    pub depot: Arc<Depot>,
+    /// What operators see of other nodes.
+    pub overview: Arc<Overview>,
+    /// Rooms that it has taken over.
+    pub taken: mpsc::UnboundedReceiver<Vec<Hold>>,
+    /// What operators have asked of it at other nodes.
+    pub asked: mpsc::UnboundedReceiver<Errand>,
+}
 
 /// Joins the other nodes.
 pub(super) fn join(
@@ -39,6 +53,7 @@ pub(super) fn join(
     health: &Health,
 ) -> Result<Joined, StartError> {
     let (taken, takes_over) = mpsc::unbounded_channel();
+    let (ask, asked) = mpsc::unbounded_channel();
     if config.public_url.is_none() && address.ip().is_unspecified() {
         return Err(StartError::NoAddress(address));
     }
@@ -63,12 +78,51 @@ pub(super) fn join(
                 left.into_iter().for_each(|(player, why)| room.do_send(SeatExpired { player, why }));
             })
         },
+        asked: Box::new(move |errand| drop(ask.send(errand))),
         taken,
     };
     let part = health.part(PartName::Store, Matters::ToOperators);
     let depot = Depot::start(config, redis, metrics.clone(), part)?;
     let nodes = Nodes::start(config, redis, says, around)?;
-    Ok((nodes.map_err(|other| StartError::Lease(other.to_string()))?, depot, takes_over))
+    let nodes = nodes.map_err(|other| StartError::Lease(other.to_string()))?;
+    let busiest = busiest(registry.clone());
+    let overview = Overview::start(redis, &config.redis_prefix, config.lease, nodes.me(), busiest)?;
+    Ok(Joined { nodes, depot, overview, taken: takes_over, asked })
+}
+
+/// The rooms here with the most players.
+fn busiest(registry: Arc<Registry>) -> impl Fn() -> Busiest + Send {
+    move || {
+        let (total, rooms) = registry.busiest(BUSIEST);
+        let room = |room: &Arc<RoomShared>| BusyRoom {
+            name: room.name.clone(),
+            kind: room.kind.to_owned(),
+            players: room.players.load(Relaxed),
+            max_players: room.max_players,
+            spectators: room.spectators.load(Relaxed),
+        };
+        Busiest { total, rooms: rooms.iter().map(room).collect() }
+    }
+}
+
+/// Does what operators have asked for at other nodes, for ever.
+pub(super) async fn obey(
+    mut asked: mpsc::UnboundedReceiver<Errand>,
+    mover: Option<Arc<Mover>>,
+    drain: Arc<Notify>,
+) {
+    while let Some(errand) = asked.recv().await {
+        info!(?errand, "an operator asks for it at another node");
+        match (errand, &mover) {
+            (Errand::Drain, _) => drain.notify_one(),
+            (Errand::Move { room, to }, Some(mover)) => {
+                let mover = mover.clone();
+                // What becomes of it, the log says.
+                actix_rt::spawn(async move { drop(mover.give(&room, to).await) });
+            }
+            (Errand::Move { .. }, None) => {}
+        }
+    }
 }
 
 /// Shares with the other nodes which tokens were used and whose access was revoked.

@@ -20,7 +20,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Depot, Hold, Nodes, Users},
+    nodes::{Depot, Errand, Hold, Nodes, Overview, Users},
     presence::Presence,
     registry::Registry,
     room::events::Events,
@@ -71,6 +71,10 @@ pub(super) struct Parts {
     pub queue: Arc<Queue>,
     /// The other nodes, if there may be others.
     pub nodes: Option<Arc<Nodes>>,
+    /// What operators see of them, and ask of them.
+    pub overview: Option<Arc<Overview>>,
+    /// What operators have asked of this one at other nodes, until the server serves.
+    pub asked: Mutex<Option<mpsc::UnboundedReceiver<Errand>>>,
     /// Moves rooms to them.
     pub mover: Option<Arc<Mover>>,
     /// Where rooms are kept that these can have go on.
@@ -135,6 +139,7 @@ impl Parts {
             // One for each who may play.
             queue_readers: Places::new(self.config.max_connections, self.config.max_connections_per_address),
             nodes: self.nodes.clone(),
+            overview: self.overview.clone(),
             mover: self.mover.clone(),
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),

@@ -3,7 +3,7 @@
 use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
     listen::{inherit, listen},
-    neighbours,
+    neighbours::{self, Joined},
     parts::{Fanouts, local_connections, open_store},
     restore::OpenedStore,
 };
@@ -197,6 +197,9 @@ impl Prepared {
         if let Some(taken) = parts.taken.lock().take() {
             actix_rt::spawn(parts.factory.clone().take_over(taken));
         }
+        if let Some(asked) = parts.asked.lock().take() {
+            actix_rt::spawn(neighbours::obey(asked, parts.mover.clone(), parts.drain_asked.clone()));
+        }
         let registry = parts.registry.clone();
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
@@ -266,9 +269,11 @@ impl Prepared {
             let addresses = (address, quic.as_ref().map(|quic| quic.address()));
             neighbours::join(&config, redis, addresses, kinds, &registry, &metrics, &health)
         });
-        let (nodes, depot, taken) = match nodes.transpose()? {
-            Some((nodes, depot, taken)) => (Some(nodes), Some(depot), Some(taken)),
-            None => (None, None, None),
+        let (nodes, depot, overview, taken, asked) = match nodes.transpose()? {
+            Some(Joined { nodes, depot, overview, taken, asked }) => {
+                (Some(nodes), Some(depot), Some(overview), Some(taken), Some(asked))
+            }
+            None => (None, None, None, None, None),
         };
         let places = Places::new(config.max_connections, config.max_connections_per_address);
         let services = RoomServices {
@@ -332,6 +337,8 @@ impl Prepared {
             matchmaker,
             queue,
             nodes,
+            overview,
+            asked: Mutex::new(asked),
             mover,
             depot,
             taken: Mutex::new(taken),

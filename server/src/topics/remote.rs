@@ -361,12 +361,19 @@ impl State {
             // One that was forgotten meanwhile, and is read again, gets its history first.
             if let Some(Followed { topic, at: at @ Place::After(_) }) = followed.get_mut(name) {
                 *at = Place::After(newest);
+                events.iter().for_each(|event| self.observe(event.id));
                 if let Some(topic) = topic.upgrade() {
                     topic.append(events, &self.bounds);
                 }
             }
         }
         Ok(())
+    }
+
+    /// An event has come.
+    fn observe(&self, id: EventId) {
+        let late = Duration::from_millis(self.now_ms().saturating_sub(id.ms));
+        self.metrics.topic_lateness.observe(late);
     }
 
     /// Forgets topics that nobody reads here. True: there are no others.

@@ -25,7 +25,7 @@ pub(super) struct Family {
 
 /// A part of the reference and of the dashboard, and how the names of its metrics begin (without
 /// `driftless_`). What fits nowhere is in the last one.
-const SECTIONS: [(&str, &[&str]); 8] = [
+const SECTIONS: [(&str, &[&str]); 10] = [
     ("Health", &["failing", "log_", "room_events_dropped", "certificate", "build"]),
     ("Ticks", &["room_tick_", "ticks", "encode"]),
     ("Rooms and players", &["rooms", "players", "resumes", "disconnects"]),
@@ -33,6 +33,8 @@ const SECTIONS: [(&str, &[&str]); 8] = [
     ("States", &["states_", "stale_", "deltas_"]),
     ("What players do", &["inputs", "excess_", "late_inputs_", "commands", "events"]),
     ("Refused", &["refused", "requests_refused"]),
+    ("Topics", &["topic"]),
+    ("Many machines", &["lease", "claims", "takeover", "kept_", "moved", "migration", "redis_"]),
     ("Recordings, jobs, process", &[]),
 ];
 

@@ -28,8 +28,49 @@ export interface ServerFigures {
   readonly ticks_skipped: number;
   readonly tick_duration: Quantiles;
   readonly tick_lateness: Quantiles;
+  /** Until Redis has answered. Null: there are no other nodes. */
+  readonly redis: Quantiles | null;
   readonly cpu_seconds: number | null;
   readonly resident_bytes: number | null;
+}
+
+/** The answer of /v1/nodes. */
+export interface NodeList {
+  /** Whether there can be others. */
+  readonly many: boolean;
+  readonly lease_ms: number;
+  readonly nodes: readonly NodeFigures[];
+}
+
+export interface NodeFigures {
+  readonly name: string;
+  readonly version: string;
+  readonly url: string;
+  /** `used`: per mille. */
+  readonly load: {
+    readonly used: number;
+    readonly rooms: number;
+    readonly players: number;
+    readonly draining: boolean;
+  };
+  readonly seen_ms: number;
+  readonly lease_age_ms: number;
+  readonly this: boolean;
+}
+
+/** A part of the answer of /v1/nodes/rooms. */
+export interface RoomsOfNode {
+  readonly node: string;
+  readonly total: number;
+  readonly rooms: readonly NodeRoom[];
+}
+
+export interface NodeRoom {
+  readonly name: string;
+  readonly kind: string;
+  readonly players: number;
+  readonly max_players: number;
+  readonly spectators: number;
 }
 
 export interface RoomFigures {

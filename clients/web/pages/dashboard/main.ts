@@ -7,6 +7,7 @@ import { Chart } from "./charts.js";
 import { type PresenceFigures, rates, type RoomsFigures, type ServerFigures } from "./figures.js";
 import { bytes, count, micros, span } from "./format.js";
 import { Inspector } from "./inspector.js";
+import { drainNode, moveRoom, Nodes } from "./nodes.js";
 import { Rooms } from "./rooms.js";
 import { readStream } from "./stream.js";
 import { sum, Tiles } from "./tiles.js";
@@ -53,6 +54,23 @@ const rooms = new Rooms({
     }),
 });
 
+const nodes = new Nodes({
+  drain: (node) =>
+    void confirm(
+      `Drain node ${node}?`,
+      "It makes no new rooms, gives those that it has to other nodes with all who play in them, and stops.",
+      "Drain the node",
+      () => drainNode(node),
+    ),
+  move: (room, from, to) =>
+    void confirm(
+      `Move ${room}?`,
+      `It goes on at ${to}: its players are sent there from ${from}, and lose nothing.`,
+      "Move the room",
+      () => moveRoom(room, from, to),
+    ),
+});
+
 element("drain").addEventListener(
   "click",
   () =>
@@ -78,6 +96,8 @@ function start(): void {
   reading?.abort();
   reading = new AbortController();
   element("entry").hidden = true;
+  let looks = false;
+  const { signal } = reading;
   void readStream(reading.signal, {
     event(name, data) {
       if (name === "hello") hello(data as { version: string; process: string });
@@ -96,6 +116,10 @@ function start(): void {
         state === "refused" ? "no access" : reason,
       );
       element("drain", HTMLButtonElement).disabled = state !== "live";
+      if (state === "live" && !looks) {
+        looks = true;
+        void nodes.watch(signal);
+      }
       if (refused) enter(refused);
     },
   });
@@ -114,6 +138,7 @@ function server(now: ServerFigures): void {
   const change = rates(last, now);
   last = now;
   tiles.show(now, change);
+  nodes.redis(now.redis);
   const time = Math.round(now.at_unix_ms / 1000);
   people.add(time, [now.players, sum(now.connections)]);
   ticks.add(time, [now.tick_duration.p99_us, now.tick_lateness.p99_us]);

@@ -1,0 +1,252 @@
+//! What operators see of other nodes, and ask of them. Nothing else waits for this.
+//!
+//! | key | what |
+//! | --- | --- |
+//! | `{PREFIX}:looked` | somebody looks at the rooms of all nodes: gone soon after the last look |
+//! | `{PREFIX}:busiest:NODE` | the node's rooms with the most players, while somebody looks |
+//! | `{PREFIX}:inbox:NODE` | what concerns the node; see `script.lua` |
+//!
+//! What is asked of another node is a word in its inbox. It may be lost with Redis, or with the node: whether
+//! it was done shows in what the node says of itself.
+
+use super::{
+    Nodes, Unavailable,
+    ask::{Failure, Incarnation},
+    node::Node,
+    way::Way,
+};
+use crate::config::RedisUrl;
+use redis::{cmd, pipe};
+use serde::{Deserialize, Serialize};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    runtime::Builder,
+    select,
+    sync::{mpsc, oneshot, watch},
+    time::interval,
+};
+use utoipa::ToSchema;
+
+/// Rooms that are named of each node.
+pub(crate) const BUSIEST: usize = 50;
+/// How long somebody counts as looking.
+const LOOKS: Duration = Duration::from_secs(10);
+/// Time between two times that a node says which rooms it has, if somebody looks.
+const SAY: Duration = Duration::from_secs(1);
+/// How long that counts.
+const COUNTS: Duration = Duration::from_secs(4);
+/// How long a word for another node waits there.
+const WAITS: Duration = Duration::from_secs(10);
+/// Longest time for an answer.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// The rooms of a node, or of all.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Busiest {
+    /// How many there are.
+    pub total: usize,
+    /// Those with the most players: at most 50.
+    pub rooms: Vec<BusyRoom>,
+}
+
+/// A room.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BusyRoom {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind of game.
+    pub kind: String,
+    /// Seats taken, by people.
+    pub players: u32,
+    /// Most players.
+    pub max_players: u32,
+    /// Spectators, including admins.
+    pub spectators: u32,
+}
+
+/// What an operator asks of another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// To drain.
+    Drain,
+    /// To have a room go on at another node: the one with this name, or where there is least to do.
+    Move { room: Arc<str>, to: Option<String> },
+}
+
+/// The way to the other nodes, for operators.
+#[derive(Debug)]
+pub(crate) struct Overview {
+    to: mpsc::UnboundedSender<Wish>,
+}
+
+#[derive(Debug)]
+enum Wish {
+    Rooms(oneshot::Sender<Result<Vec<(String, Busiest)>, Unavailable>>),
+    Tell(Incarnation, Errand, oneshot::Sender<Result<(), Unavailable>>),
+}
+
+struct Thread {
+    prefix: String,
+    way: Way,
+    limit: Duration,
+    me: watch::Receiver<Incarnation>,
+    busiest: Box<dyn Fn() -> Busiest + Send>,
+}
+
+impl Errand {
+    /// As a word in an inbox.
+    fn word(&self) -> String {
+        match self {
+            Errand::Drain => "drain .".to_owned(),
+            Errand::Move { room, to: None } => format!("move {room}"),
+            Errand::Move { room, to: Some(to) } => format!("move {room} {to}"),
+        }
+    }
+
+    /// What a word in an inbox says. None: nothing of this.
+    pub(super) fn read(word: &str) -> Option<Self> {
+        match word.split_once(' ')? {
+            ("drain", _) => Some(Errand::Drain),
+            ("move", rest) => {
+                let (room, to) = rest.split_once(' ').map_or((rest, None), |(room, to)| (room, Some(to)));
+                Some(Errand::Move { room: room.into(), to: to.map(str::to_owned) })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Overview {
+    /// Starts the thread that asks Redis, for the node that is now `me`. `busiest`: the rooms here.
+    ///
+    /// # Errors
+    /// If the system gives no thread. (Redis may come later.)
+    pub(crate) fn start(
+        url: &RedisUrl,
+        prefix: &str,
+        lease: Duration,
+        me: watch::Receiver<Incarnation>,
+        busiest: impl Fn() -> Busiest + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let (to, wishes) = mpsc::unbounded_channel();
+        let (limit, busiest) = (LIMIT.min(lease / 2), Box::new(busiest));
+        let (way, prefix) = (Way::new(url.clone(), limit), format!("{{{prefix}}}"));
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("overview".to_owned()).spawn(move || {
+            runtime.block_on(Thread { prefix, way, limit, me, busiest }.run(wishes));
+        })?;
+        Ok(Arc::new(Self { to }))
+    }
+
+    /// The rooms of all nodes, by the nodes' names. A node of which nobody has asked lately says nothing yet.
+    pub(crate) async fn rooms(&self) -> Result<Vec<(String, Busiest)>, Unavailable> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.to.send(Wish::Rooms(tell));
+        told.await.unwrap_or_else(|_| Err(Unavailable::gone()))
+    }
+
+    /// Asks something of the node with this name. False: there is none.
+    pub(crate) async fn tell(&self, nodes: &Nodes, node: &str, errand: Errand) -> Result<bool, Unavailable> {
+        let Some(to) = nodes.incarnation(node) else { return Ok(false) };
+        let (tell, told) = oneshot::channel();
+        let _ = self.to.send(Wish::Tell(to, errand, tell));
+        told.await.unwrap_or_else(|_| Err(Unavailable::gone())).map(|()| true)
+    }
+}
+
+impl Thread {
+    /// Does what is wished, until nobody can wish for anything any more.
+    async fn run(self, mut wishes: mpsc::UnboundedReceiver<Wish>) {
+        let mut says = interval(SAY);
+        loop {
+            select! {
+                wish = wishes.recv() => match wish {
+                    Some(Wish::Rooms(tell)) => drop(tell.send(self.rooms().await.map_err(unavailable))),
+                    Some(Wish::Tell(to, errand, tell)) => {
+                        drop(tell.send(self.tell(&to, &errand).await.map_err(unavailable)));
+                    }
+                    None => return,
+                },
+                // If that fails, so does what is asked of Redis otherwise: that says so.
+                _ = says.tick() => drop(self.say().await),
+            }
+        }
+    }
+
+    /// Says which rooms are here, if somebody looks.
+    async fn say(&self) -> Result<(), Failure> {
+        let looked = cmd("EXISTS").arg(self.key("looked")).to_owned();
+        let looks: bool =
+            self.way.ask(self.limit, async |mut redis| looked.query_async(&mut redis).await).await?;
+        if !looks {
+            return Ok(());
+        }
+        let me = self.me.borrow().clone();
+        let text = serde_json::to_string(&(self.busiest)()).unwrap_or_default();
+        let mut say = cmd("SET");
+        say.arg(self.key(&format!("busiest:{me}"))).arg(text).arg("PX").arg(millis(COUNTS));
+        self.way.ask(self.limit, async |mut redis| say.query_async(&mut redis).await).await
+    }
+
+    async fn rooms(&self) -> Result<Vec<(String, Busiest)>, Failure> {
+        let all = self.way.ask(self.limit, async |mut redis| {
+            let mut look = pipe();
+            look.cmd("SET").arg(self.key("looked")).arg(1).arg("PX").arg(millis(LOOKS)).ignore();
+            look.cmd("SMEMBERS").arg(self.key("nodes"));
+            let (nodes,): (Vec<String>,) = look.query_async(&mut redis).await?;
+            let mut get = cmd("MGET");
+            for node in &nodes {
+                get.arg(self.key(&format!("lease:{node}"))).arg(self.key(&format!("busiest:{node}")));
+            }
+            match nodes.is_empty() {
+                true => Ok(Vec::new()),
+                false => get.query_async::<Vec<Option<String>>>(&mut redis).await,
+            }
+        });
+        let all = all.await?;
+        let of = |[says, busiest]: &[Option<String>; 2]| {
+            let Node { name, .. } = serde_json::from_str(says.as_deref()?).ok()?;
+            let busiest = busiest.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            Some((name, busiest.unwrap_or_default()))
+        };
+        let mut rooms: Vec<_> = all.as_chunks::<2>().0.iter().filter_map(of).collect();
+        rooms.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(rooms)
+    }
+
+    async fn tell(&self, to: &Incarnation, errand: &Errand) -> Result<(), Failure> {
+        let inbox = self.key(&format!("inbox:{to}"));
+        let mut tell = pipe();
+        tell.cmd("RPUSH").arg(&inbox).arg(errand.word()).ignore();
+        tell.cmd("PEXPIRE").arg(&inbox).arg(millis(WAITS)).ignore();
+        self.way.ask(self.limit, async |mut redis| tell.query_async(&mut redis).await).await
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+}
+
+fn unavailable(failure: Failure) -> Unavailable {
+    Unavailable { why: failure.to_string(), wait: LIMIT }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_a_node_is_what_it_reads() {
+        let a_move = |to: Option<&str>| Errand::Move { room: "lobby".into(), to: to.map(str::to_owned) };
+        for errand in [Errand::Drain, a_move(None), a_move(Some("127.0.0.1:7777")), a_move(Some("a b"))] {
+            assert_eq!(Errand::read(&errand.word()), Some(errand));
+        }
+        for other in ["", "drain", "offer lobby", "over lobby"] {
+            assert_eq!(Errand::read(other), None, "{other:?}");
+        }
+    }
+}
