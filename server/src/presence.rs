@@ -19,6 +19,9 @@
 //! Only the room ends a seat: presence asks it to (`SeatExpired`), because the player may have come back at
 //! that moment.
 //!
+//! A user's rooms are what other nodes, and whoever watches the user, are told of: all changes of a tenth of
+//! a second together ([`UserListener`]).
+//!
 //! # Contract of rooms
 //! - Send with `do_send`: a dropped report would leave a ghost, and the number of reports is bounded by the
 //!   seats that the server admits.
@@ -29,11 +32,13 @@ pub mod actor;
 pub mod change;
 pub mod roster;
 pub mod view;
+pub mod whereabouts;
 
-pub use actor::{Presence, Watcher};
+pub use actor::{Presence, TellAll, UserListener, Watcher, WhereAre};
 pub use change::{Change, PresenceChange};
 pub use roster::Roster;
 pub use view::{MemberView, PresenceView};
+pub use whereabouts::{Visit, Whereabouts};
 
 use actix::Message;
 use std::{fmt, sync::Arc};

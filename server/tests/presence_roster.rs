@@ -476,3 +476,77 @@ proptest! {
         prop_assert!(r.is_empty());
     }
 }
+
+/// A user's rooms: which, whether online, and whether they have moved.
+fn visits(roster: &Roster, user: &str) -> Vec<(String, bool, bool)> {
+    let visits = roster.visits(user, |us| us).into_iter();
+    visits.map(|visit| (visit.room.to_string(), visit.state == MemberState::Online, visit.moved)).collect()
+}
+
+fn changed(roster: &mut Roster) -> BTreeSet<String> {
+    roster.take_changed().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_user_is_in_rooms_for_as_long_as_a_seat_is_there() {
+    let (mut roster, other) = (roster(), Arc::from("other"));
+    roster.note_changes();
+    roster.handle(&lobby(), 1, join("ann"), 5).unwrap();
+    roster.handle(&lobby(), 2, join("ann"), 6).unwrap();
+    roster.handle(&other, 1, join("ann"), 7).unwrap();
+    assert_eq!(changed(&mut roster), BTreeSet::from(["ann".to_owned()]));
+    assert_eq!(visits(&roster, "ann"), [("lobby".into(), true, false), ("other".into(), true, false)]);
+    assert_eq!(roster.visits("ann", |us| us)[0].since_unix_ms, 5, "since the first of them");
+    roster.handle(&lobby(), 1, SeatEvent::Left(LeaveReason::Left), 8).unwrap();
+    roster.handle(&lobby(), 2, SeatEvent::Lost(LostReason::TimedOut), 9).unwrap();
+    assert_eq!(visits(&roster, "ann")[0], ("lobby".into(), false, false), "away, as the room has it");
+    roster.handle(&lobby(), 2, SeatEvent::Back, 10).unwrap();
+    assert!(visits(&roster, "ann")[0].1);
+    roster.room_ended(&lobby(), 11).unwrap();
+    assert_eq!(visits(&roster, "ann"), [("other".into(), true, false)]);
+    roster.handle(&other, 1, SeatEvent::Left(LeaveReason::Left), 12).unwrap();
+    assert_eq!((visits(&roster, "ann"), changed(&mut roster).len()), (vec![], 1));
+    assert_eq!(roster.users().count(), 0);
+    let npc = SeatEvent::Joined {
+        members: Arc::default(),
+        resume_window_us: WINDOW,
+        user: "npc-1".into(),
+        name: "NPC".into(),
+        vitals: Arc::new(Vitals::seen(0)),
+        npc: true,
+    };
+    roster.handle(&lobby(), 1, npc, 13).unwrap();
+    assert_eq!((changed(&mut roster).len(), visits(&roster, "npc-1")), (0, vec![]), "an NPC is nobody");
+}
+
+#[test]
+fn who_goes_with_a_room_to_another_node_is_there_until_that_has_said_so() {
+    let mut roster = roster();
+    roster.note_changes();
+    roster.handle(&lobby(), 1, join("ann"), 0).unwrap();
+    roster.handle(&lobby(), 2, join("bob"), 0).unwrap();
+    roster.handle(&lobby(), 2, SeatEvent::Lost(LostReason::TimedOut), 1).unwrap();
+    roster.room_moved(&lobby(), 5 * SECOND).unwrap();
+    changed(&mut roster);
+    let there = |online| vec![("lobby".to_owned(), online, true)];
+    assert_eq!((visits(&roster, "ann"), visits(&roster, "bob")), (there(true), there(false)));
+    roster.handle_timeout(6 * SECOND - 1);
+    assert_eq!(changed(&mut roster).len(), 0);
+    assert_eq!(roster.poll_timeout(), Some(6 * SECOND));
+    // It has come back.
+    roster.handle(&lobby(), 3, join("ann"), 6 * SECOND - 1).unwrap();
+    roster.handle_timeout(6 * SECOND);
+    assert_eq!(visits(&roster, "ann"), [("lobby".into(), true, false)]);
+    assert_eq!(
+        (visits(&roster, "bob"), changed(&mut roster)),
+        (vec![], ["ann", "bob"].map(String::from).into())
+    );
+}
+
+#[test]
+fn where_nobody_listens_a_room_that_moves_leaves_nothing() {
+    let mut roster = roster();
+    roster.handle(&lobby(), 1, join("ann"), 0).unwrap();
+    roster.room_moved(&lobby(), 1).unwrap();
+    assert!(roster.is_empty() && roster.take_changed().is_empty());
+}

@@ -3,6 +3,7 @@
 use super::{
     Change, PresenceChange, Query,
     roster::{Ignored, Roster, SeatEvent},
+    whereabouts::Visit,
 };
 use crate::{
     clock::Clock,
@@ -13,11 +14,11 @@ use crate::{
     },
 };
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,
+    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient as Address, dev::SendError,
 };
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, mem,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -26,6 +27,8 @@ use std::{
 const BEAT: Duration = Duration::from_millis(250);
 /// A beat that is later than this follows a stall of the thread, the process or the machine.
 const LATE: Duration = Duration::from_millis(250);
+/// Changes of users within this time are told together.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// Messages that may wait. Rooms use `do_send`, which ignores this limit; it applies to queries.
 const MAILBOX: usize = 4_096;
 
@@ -35,6 +38,9 @@ pub struct Presence {
     roster: Roster,
     rooms: HashMap<Arc<str>, Known>,
     watcher: Option<Box<dyn Watcher>>,
+    listener: Option<Box<dyn UserListener>>,
+    /// The listener will be told.
+    telling: bool,
 }
 
 /// How to reach a room.
@@ -51,10 +57,39 @@ pub trait Watcher {
     fn note(&self, change: PresenceChange);
 }
 
+/// Whoever wants to know where users are. Called on presence's thread: it must not wait.
+pub trait UserListener {
+    /// Whether it wants to be told.
+    fn is_listening(&self) -> bool;
+    /// These users are where these visits say, and nowhere else.
+    fn changed(&self, users: Vec<(Arc<str>, Vec<Visit>)>);
+    /// The same of all users: nobody else is in any room.
+    fn all(&self, users: Vec<(Arc<str>, Vec<Visit>)>);
+}
+
+/// Asks where users are: their visits to rooms of this node, in the order of the question.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Vec<Vec<Visit>>")]
+pub struct WhereAre(pub Vec<Arc<str>>);
+
+/// Has the listener be told of all users.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct TellAll;
+
 impl Presence {
     /// For a server with this clock.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, roster: Roster::default(), rooms: HashMap::new(), watcher: None }
+        let (roster, rooms) = (Roster::default(), HashMap::new());
+        Self { clock, roster, rooms, watcher: None, listener: None, telling: false }
+    }
+
+    /// Tells `listener` where users are.
+    #[must_use]
+    pub fn telling(mut self, listener: impl UserListener + 'static) -> Self {
+        self.roster.note_changes();
+        self.listener = Some(Box::new(listener));
+        self
     }
 
     /// Reports what happens in any room to `watcher`.
@@ -103,7 +138,7 @@ impl Presence {
             Report::RoomMoved { room, .. } => {
                 self.rooms.remove(&room);
                 give_back(&mut self.rooms);
-                self.roster.room_moved(&room)
+                self.roster.room_moved(&room, self.clock.now())
             }
             Report::RoomEnded { room, .. } => {
                 self.rooms.remove(&room);
@@ -140,6 +175,28 @@ impl Presence {
                 Some(Err(SendError::Closed(_))) => self.gone(&room),
             }
         }
+    }
+
+    /// Tells the listener soon, if there is something.
+    fn tell_soon(&mut self, ctx: &mut Context<Self>) {
+        if self.roster.has_changes() && !mem::replace(&mut self.telling, true) {
+            ctx.run_later(TOGETHER, |presence, _| {
+                presence.telling = false;
+                let changed = presence.roster.take_changed();
+                if let Some(listener) = presence.listener.as_ref().filter(|listener| listener.is_listening())
+                {
+                    listener.changed(presence.visits(changed.iter()));
+                }
+            });
+        }
+    }
+
+    fn visits<'a>(&self, users: impl Iterator<Item = &'a Arc<str>>) -> Vec<(Arc<str>, Vec<Visit>)> {
+        users.map(|user| (user.clone(), self.visits_of(user))).collect()
+    }
+
+    fn visits_of(&self, user: &str) -> Vec<Visit> {
+        self.roster.visits(user, |at| self.clock.unix_ms(at))
     }
 
     fn watch(&self, changes: Vec<PresenceChange>) {
@@ -190,6 +247,7 @@ impl Presence {
         let due = self.clock.now() + BEAT.as_micros() as u64;
         ctx.run_later(BEAT, move |presence, ctx| {
             presence.beat(due);
+            presence.tell_soon(ctx);
             presence.beat_later(ctx);
         });
     }
@@ -232,7 +290,7 @@ impl Actor for Presence {
 impl Handler<Report> for Presence {
     type Result = ();
 
-    fn handle(&mut self, report: Report, _: &mut Self::Context) {
+    fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
         if let Report::RoomEnded { room, id } | Report::RoomMoved { room, id } = &report
             && !self.is_known(room, *id)
         {
@@ -244,6 +302,26 @@ impl Handler<Report> for Presence {
         match self.handle_report(report) {
             Ok(()) => self.watch(changes),
             Err(ignored) => tracing::warn!(%room, ?player, %ignored, "report changes nothing"),
+        }
+        self.tell_soon(ctx);
+    }
+}
+
+impl Handler<WhereAre> for Presence {
+    type Result = MessageResult<WhereAre>;
+
+    fn handle(&mut self, WhereAre(users): WhereAre, _: &mut Self::Context) -> Self::Result {
+        MessageResult(users.iter().map(|user| self.visits_of(user)).collect())
+    }
+}
+
+impl Handler<TellAll> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, _: TellAll, _: &mut Self::Context) {
+        self.roster.take_changed();
+        if let Some(listener) = &self.listener {
+            listener.all(self.visits(self.roster.users()));
         }
     }
 }

@@ -9,6 +9,7 @@
 use super::{
     Place, Query,
     view::{Departure, MemberState, MemberView, PresenceView, Totals},
+    whereabouts::Visit,
 };
 use crate::clock::unix_ms;
 use crate::ground::{
@@ -20,7 +21,8 @@ use crate::ground::{
 use driftless_proto::wire::member::Change;
 use driftless_sim::PlayerId;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    mem,
     ops::Bound,
     sync::Arc,
     time::SystemTime,
@@ -28,6 +30,9 @@ use std::{
 
 /// How often a room is asked again to end a seat, microseconds.
 const ASK_AGAIN_US: u64 = 1_000_000;
+/// How long a user counts as being in a room that has gone to another node, microseconds: until then, that
+/// one has said that it has the room.
+const MOVING_US: u64 = 1_000_000;
 /// Departures kept of all rooms together.
 const DEPARTURES: usize = 64;
 /// Departures kept of one room.
@@ -47,6 +52,38 @@ pub struct Roster {
     departures: VecDeque<Ended>,
     counts: Counts,
     totals: Totals,
+    /// The rooms of each user, NPCs apart.
+    users: HashMap<Arc<str>, Vec<Being>>,
+    /// When users are in rooms no longer that have moved.
+    moving: BTreeSet<(u64, Arc<str>, Arc<str>)>,
+    /// Users whose rooms have changed. None: nobody wants to know.
+    changed: Option<HashSet<Arc<str>>>,
+}
+
+/// A user in a room.
+#[derive(Debug)]
+enum Being {
+    /// As the room has it.
+    In(Arc<str>),
+    /// The room is another node's.
+    Moved(Box<Moved>),
+}
+
+#[derive(Debug)]
+struct Moved {
+    room: Arc<str>,
+    state: MemberState,
+    since: u64,
+    until: u64,
+}
+
+impl Being {
+    fn room(&self) -> &Arc<str> {
+        match self {
+            Being::In(room) => room,
+            Being::Moved(moved) => &moved.room,
+        }
+    }
 }
 
 /// Numbers of seats.
@@ -173,7 +210,13 @@ impl Roster {
         at: u64,
     ) -> Result<(), Ignored> {
         let before = self.rooms.get(room).map(|room| room.counts()).unwrap_or_default();
+        let user = match &event {
+            SeatEvent::Joined { npc: true, .. } => None,
+            SeatEvent::Joined { user, .. } => Some(user.clone()),
+            _ => self.people(room, Some(player)).next().map(|(_, user, _)| user),
+        };
         self.change(room, player, event, at)?;
+        user.iter().for_each(|user| self.settle(user, room));
         let after = self.rooms.get(room).map(|room| room.counts()).unwrap_or_default();
         self.count(room, before, after);
         Ok(())
@@ -231,13 +274,26 @@ impl Roster {
         Ok(())
     }
 
-    /// A room is another node's, and so are its seats: none has ended.
-    pub fn room_moved(&mut self, room: &Arc<str>) -> Result<(), Ignored> {
-        self.forget(room).map(drop)
+    /// A room is another node's since `at`, and so are its seats: none has ended.
+    pub fn room_moved(&mut self, room: &Arc<str>, at: u64) -> Result<(), Ignored> {
+        let moved = self.rooms.get(room).map(|moved| moved.people()).unwrap_or_default();
+        self.forget(room)?;
+        if self.changed.is_none() {
+            return Ok(()); // nobody would learn where they are now
+        }
+        for (user, state, since) in moved {
+            let until = at.saturating_add(MOVING_US);
+            let being = Being::Moved(Box::new(Moved { room: room.clone(), state, since, until }));
+            self.users.entry(user.clone()).or_default().push(being);
+            self.has_changed(&user);
+            self.moving.insert((until, user, room.clone()));
+        }
+        Ok(())
     }
 
     fn forget(&mut self, room: &Arc<str>) -> Result<Box<Room>, Ignored> {
         let gone = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
+        gone.people().iter().for_each(|(user, ..)| self.settle(user, room));
         give_back(&mut self.rooms);
         self.count(room, gone.counts(), Counts::default());
         for (player, seat) in &gone.seats {
@@ -255,8 +311,91 @@ impl Roster {
         self.stalled = self.stalled.saturating_add(late);
     }
 
+    /// From now on, [`take_changed`](Self::take_changed) has what changes.
+    pub fn note_changes(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// Whether there is something to take.
+    pub fn has_changes(&self) -> bool {
+        self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
+    }
+
+    /// The users whose visits have changed since this was called last.
+    pub fn take_changed(&mut self) -> HashSet<Arc<str>> {
+        self.changed.as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    /// All users that are in a room.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.users.keys()
+    }
+
+    /// The rooms of a user. `time_of_day` is that of a time of the server clock.
+    pub fn visits(&self, user: &str, time_of_day: impl Fn(u64) -> u64) -> Vec<Visit> {
+        let visit = |being: &Being| {
+            let (state, since, moved) = match being {
+                Being::Moved(moved) => (moved.state, moved.since, true),
+                Being::In(room) => {
+                    let room = self.rooms.get(room)?;
+                    let member = room.members.get(user)?;
+                    (room.state(member), member.since, false)
+                }
+            };
+            Some(Visit { room: being.room().clone(), state, since_unix_ms: time_of_day(since), moved })
+        };
+        self.users.get(user).into_iter().flatten().filter_map(visit).collect()
+    }
+
+    /// A user may have entered or left the room, or be there otherwise than before.
+    fn settle(&mut self, user: &Arc<str>, room: &Arc<str>) {
+        let is_there = self.rooms.get(room).is_some_and(|room| room.members.contains_key(user));
+        match self.users.get_mut(user) {
+            Some(beings) if beings.iter().any(|being| being.room() == room) => {
+                beings.retain_mut(|being| {
+                    let keeps = being.room() != room || is_there;
+                    if keeps && being.room() == room {
+                        *being = Being::In(room.clone());
+                    }
+                    keeps
+                });
+                if beings.is_empty() {
+                    self.users.remove(user);
+                    give_back(&mut self.users);
+                }
+            }
+            Some(beings) if is_there => beings.push(Being::In(room.clone())),
+            None if is_there => {
+                self.users.insert(user.clone(), vec![Being::In(room.clone())]);
+            }
+            _ => {}
+        }
+        self.has_changed(user);
+    }
+
+    fn has_changed(&mut self, user: &Arc<str>) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(user.clone());
+        }
+    }
+
+    /// Those whose room has moved for long enough are no longer there.
+    fn end_moves(&mut self, now: u64) {
+        while let Some((until, user, room)) = self.moving.pop_first() {
+            if until > now {
+                self.moving.insert((until, user, room));
+                return;
+            }
+            let is_over = |being: &Being| matches!(being, Being::Moved(moved) if moved.room == room && moved.until <= now);
+            if self.users.get(&user).is_some_and(|beings| beings.iter().any(is_over)) {
+                self.settle(&user, &room);
+            }
+        }
+    }
+
     /// Asks rooms to end the seats whose window is over at `now`.
     pub fn handle_timeout(&mut self, now: u64) {
+        self.end_moves(now);
         let now = now.saturating_sub(self.stalled);
         while let Some((due, room, player)) = self.deadlines.pop_first() {
             if due > now {
@@ -275,7 +414,8 @@ impl Roster {
 
     /// When to call `handle_timeout`, microseconds. None: there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.deadlines.first().map(|(due, ..)| due.saturating_add(self.stalled))
+        let due = self.deadlines.first().map(|(due, ..)| due.saturating_add(self.stalled));
+        self.moving.first().map(|(until, ..)| *until).into_iter().chain(due).min()
     }
 
     /// The next seat that a room has to end.
@@ -302,7 +442,8 @@ impl Roster {
 
     /// Whether nothing is known of any room.
     pub fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.deadlines.is_empty() && self.outbox.is_empty()
+        let (nobody, nothing) = (self.users.is_empty(), self.deadlines.is_empty() && self.outbox.is_empty());
+        self.rooms.is_empty() && nobody && nothing
     }
 
     /// A view of one room or of all at `now`. `wall` is what the system's clock shows. The cost depends on
@@ -482,7 +623,7 @@ impl Room {
         now: u64,
     ) -> MemberView {
         let connections = self.here(member).count() as u32;
-        let npc = self.seats(member).any(Seat::is_npc);
+        let npc = self.is_npc(member);
         let heard = self.seats(member).map(|seat| seat.vitals.last_seen());
         let last_seen = if npc { now } else { heard.max().unwrap_or(member.since) };
         let rtt = self.here(member).filter_map(|seat| seat.vitals.rtt()).min();
@@ -491,13 +632,28 @@ impl Room {
             user: user.clone(),
             name: member.name.clone(),
             npc,
-            state: if connections > 0 || npc { MemberState::Online } else { MemberState::Away },
+            state: self.state(member),
             players: member.players.iter().copied().collect(),
             connections,
             since_unix_ms,
             last_seen_ms_ago: now.saturating_sub(last_seen) / 1_000,
             rtt_ms: rtt.map(|us| f64::from(us) / 1_000.0),
         }
+    }
+
+    /// Its members, NPCs apart: the user, its state, and since when it is there.
+    fn people(&self) -> Vec<(Arc<str>, MemberState, u64)> {
+        let people = self.members.iter().filter(|(_, member)| !self.is_npc(member));
+        people.map(|(user, member)| (user.clone(), self.state(member), member.since)).collect()
+    }
+
+    fn state(&self, member: &Member) -> MemberState {
+        let is_online = self.here(member).next().is_some() || self.is_npc(member);
+        if is_online { MemberState::Online } else { MemberState::Away }
+    }
+
+    fn is_npc(&self, member: &Member) -> bool {
+        self.seats(member).any(Seat::is_npc)
     }
 
     fn seats<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Seat> {
