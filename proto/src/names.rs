@@ -33,6 +33,10 @@ use unicode_properties::{
 pub const GUEST: &str = "guest-";
 /// Prefix of the ids that the server gives to NPCs.
 pub const NPC: &str = "npc-";
+/// A topic that begins with it says where the user is whose id follows. The server alone publishes there.
+pub const PRESENCE: &str = "presence:";
+/// Longest id of a user, bytes.
+pub const MAX_USER_ID: usize = 255;
 /// The rule for room names, for messages: "... is not {ROOM_NAME}".
 pub const ROOM_NAME: &str = "1 to 64 characters of A-Z a-z 0-9 . _ - that do not begin with . or -";
 /// Most combining marks on one character. (No language needs as many, once its text is composed.)
@@ -69,6 +73,11 @@ pub enum TextError {
 /// `-`. So a name can be part of a path or a command line without being mistaken for something else.
 pub fn is_room_name(name: &str) -> bool {
     is_plain(name) && !name.starts_with(['.', '-'])
+}
+
+/// Whether a user may have this id: 1 to 255 visible ASCII characters.
+pub fn is_user_id(id: &str) -> bool {
+    (1..=MAX_USER_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Whether a kind of game can be called `name`.

@@ -32,6 +32,10 @@ pub struct TokenArgs {
     /// Topic in which the user may publish, likewise.
     #[arg(long, value_name = "TOPIC")]
     write_topic: Vec<String>,
+    /// User whose presence the user may ask for, in which * stands for any characters; may be given several
+    /// times. Default: none but the user's own.
+    #[arg(long, value_name = "USER")]
+    find_user: Vec<String>,
     /// How long the token is valid.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "1h")]
     expires: Duration,
@@ -72,9 +76,19 @@ pub(super) fn token(args: TokenArgs) -> Result<String, String> {
         }
     };
     let TokenArgs { user, name, room, kind, role, expires, audience, issuer, id, url, .. } = args;
-    let topics = (args.read_topic, args.write_topic);
-    let says =
-        Says { user, name, rooms: room, kind, role, topics, audience, issuer, id, expires_in: expires };
+    let says = Says {
+        user,
+        name,
+        rooms: room,
+        kind,
+        role,
+        topics: (args.read_topic, args.write_topic),
+        presence: args.find_user,
+        audience,
+        issuer,
+        id,
+        expires_in: expires,
+    };
     let token = sign(says, &key).map_err(|error| format!("{place}: {error}"))?;
     Ok(match url {
         // What was after # of an address that somebody copied is not for the page.

@@ -1,7 +1,7 @@
 //! Who somebody is, and what that allows: what the door has found out, and a room learns.
 
 use super::guest::guest_id;
-use driftless_proto::names::GUEST;
+use driftless_proto::names::{GUEST, MAX_USER_ID};
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// Somebody who may enter.
@@ -17,6 +17,8 @@ pub struct Identity {
     pub entry: Entry,
     /// Which topics the user may read and write.
     pub topics: TopicRights,
+    /// Of which other users the user may know where they are: those whose ids fit one of these patterns.
+    pub presence: Arc<[UserPattern]>,
     /// When this ends, as the time since 1970. None: with the connection.
     pub expires: Option<Duration>,
     /// Identifies the token (`iss` and `jti`), if it may be used once only.
@@ -34,8 +36,13 @@ impl Identity {
 
     /// A player who may enter every room, for as long as the connection lasts.
     pub fn of(user: User) -> Self {
-        let (entry, topics) = (Entry::default(), TopicRights::default());
-        Self { user, name: None, role: Role::Player, entry, topics, expires: None, once: None }
+        let (entry, topics, presence) = (Entry::default(), TopicRights::default(), Arc::default());
+        Self { user, name: None, role: Role::Player, entry, topics, presence, expires: None, once: None }
+    }
+
+    /// Whether this allows to know where a user is. (Everybody knows that of himself.)
+    pub fn may_find(&self, user: &str) -> bool {
+        **self.user.id() == *user || self.presence.iter().any(|pattern| pattern.fits(user))
     }
 }
 
@@ -170,22 +177,47 @@ impl RoomPattern {
 
     /// Whether a room or a topic may be called so.
     pub fn fits(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-        let mut parts = parts.peekable();
-        if parts.peek().is_none() {
-            return rest.is_empty();
-        }
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return rest.ends_with(part);
-            }
-            // The first place is the best: it leaves most to the parts that follow.
-            let Some(at) = rest.find(part) else { return false };
-            rest = &rest[at + part.len()..];
-        }
-        true
+        fits(&self.0, name)
     }
+}
+
+/// The id of a user, in which each `*` stands for any characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPattern(Box<str>);
+
+impl UserPattern {
+    /// Longest pattern, bytes: that of an id.
+    pub const MAX: usize = MAX_USER_ID;
+
+    /// A pattern. None: it is empty or too long, or has characters that no id has.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.into()))
+    }
+
+    /// Whether this is such a user.
+    pub fn fits(&self, user: &str) -> bool {
+        fits(&self.0, user)
+    }
+}
+
+/// Whether a name fits a pattern, in which each `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        // The first place is the best: it leaves most to the parts that follow.
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
 }
 
 /// The text is not a pattern.
@@ -213,7 +245,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn fits(pattern: &str, name: &str) -> bool {
-        RoomPattern::new(pattern).unwrap().fits(name)
+        let of_user = UserPattern::new(pattern).unwrap().fits(name);
+        assert_eq!(RoomPattern::new(pattern).unwrap().fits(name), of_user);
+        of_user
     }
 
     #[test]
@@ -243,6 +277,20 @@ mod tests {
         let guest = Identity::guest().unwrap().user;
         assert!(guest.is_guest() && User::with_id(guest.id().clone()) == guest);
         assert_eq!(User::with_id("ann".into()), User::Known("ann".into()));
+    }
+
+    #[test]
+    fn everybody_may_find_himself_and_whom_the_patterns_name() {
+        let presence = ["auth0|bob", "clan-7-*"].map(|text| UserPattern::new(text).unwrap());
+        let ann = Identity { presence: presence.into(), ..Identity::of(User::Known("ann".into())) };
+        for (user, may) in
+            [("ann", true), ("auth0|bob", true), ("clan-7-x", true), ("clan-8-x", false), ("", false)]
+        {
+            assert_eq!(ann.may_find(user), may, "{user:?}");
+        }
+        for bad in ["", "a b", "ä", &"x".repeat(256)] {
+            assert_eq!(UserPattern::new(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Says {
     pub role: Option<String>,
     /// Topics to read, and to write.
     pub topics: (Vec<String>, Vec<String>),
+    /// Users to find.
+    pub presence: Vec<String>,
     pub audience: Option<String>,
     pub issuer: Option<String>,
     pub id: Option<String>,
@@ -58,6 +60,7 @@ pub(crate) fn sign(says: Says, key: &[u8]) -> Result<String, SignError> {
         room: some(says.rooms),
         kind: says.kind,
         role: says.role,
+        presence: some(says.presence),
         topics: (topics.read.is_some() || topics.write.is_some()).then_some(topics),
         exp: Some(now.saturating_add(says.expires_in).as_secs().into()),
         nbf: None,

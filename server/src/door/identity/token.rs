@@ -12,20 +12,22 @@ use super::{
     name,
     signatures::{FAMILIES, names_of},
 };
-use crate::ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User};
+use crate::ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User, UserPattern};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use driftless_proto::{
     limits::MAX_IDENTITY_TOKEN,
-    names::{GUEST, NPC, TextError},
+    names::{self, GUEST, NPC, TextError},
 };
 use jsonwebtoken::{crypto, errors::ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{sync::Arc, time::Duration};
 
 /// Longest id of a user or of a token, bytes. (OpenID Connect Core, section 2, on `sub`.)
-pub(crate) const MAX_ID: usize = 255;
+pub(crate) const MAX_ID: usize = names::MAX_USER_ID;
 /// Most patterns in `room`, and in each part of `topics`.
 pub(crate) const MAX_ROOMS: usize = 32;
+/// Most patterns in `presence`. (A token has 4 KiB at most, whatever this says.)
+pub(crate) const MAX_FRIENDS: usize = 256;
 
 /// What tokens must be like, besides their signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(crate) struct Claims {
     pub role: Option<String>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub topics: Option<TopicClaims>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub presence: Option<OneOrMany>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub exp: Option<serde_json::Number>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -157,6 +161,10 @@ pub(crate) enum TokenError {
          characters, or up to {MAX_ROOMS} of these"
     )]
     Topics,
+    #[error(
+        "\"presence\" must be the id of a user, in which * stands for any characters, or up to {MAX_FRIENDS} of these"
+    )]
+    Presence,
 }
 
 impl TokenError {
@@ -178,7 +186,8 @@ impl TokenError {
             | TokenError::Name(_)
             | TokenError::Role
             | TokenError::Room
-            | TokenError::Topics => "token_claims",
+            | TokenError::Topics
+            | TokenError::Presence => "token_claims",
         }
     }
 }
@@ -284,6 +293,7 @@ impl Rules {
         let rooms = claims.room.as_ref().map(|rooms| patterns(rooms.all()).ok_or(TokenError::Room));
         let rooms = rooms.transpose()?;
         let topics = claims.topics.as_ref().map_or(Ok(TopicRights::default()), TopicClaims::rights)?;
+        let presence = claims.presence.as_ref().map(friends).unwrap_or_else(|| Ok(Arc::default()))?;
         let once = match (self.once, claims.jti) {
             (false, _) => None,
             // It is unique among those of its issuer (RFC 7519, section 4.1.7).
@@ -298,6 +308,7 @@ impl Rules {
             role: role.unwrap_or_default(),
             entry: Entry { rooms, kind: claims.kind.map(Arc::from) },
             topics,
+            presence,
             expires: Some(expires.saturating_add(self.leeway)),
             once,
         })
@@ -307,7 +318,7 @@ impl Rules {
 /// Whether a token may name a user so. Ids of guests and NPCs are the server's to give.
 pub(crate) fn is_user_id(id: &str) -> bool {
     let reserved = [GUEST, NPC].iter().any(|prefix| id.starts_with(prefix));
-    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) && !reserved
+    names::is_user_id(id) && !reserved
 }
 
 impl TopicClaims {
@@ -324,6 +335,13 @@ impl TopicClaims {
 fn patterns(texts: &[String]) -> Option<Arc<[RoomPattern]>> {
     let few = texts.len() <= MAX_ROOMS;
     few.then(|| texts.iter().map(|text| RoomPattern::new(text)).collect()).flatten()
+}
+
+fn friends(claim: &OneOrMany) -> Result<Arc<[UserPattern]>, TokenError> {
+    let texts = claim.all();
+    let few = texts.len() <= MAX_FRIENDS;
+    let all = few.then(|| texts.iter().map(|text| UserPattern::new(text)).collect()).flatten();
+    all.ok_or(TokenError::Presence)
 }
 
 /// A time since 1970, which may have a fraction (RFC 7519, section 2, NumericDate).
