@@ -40,6 +40,8 @@
 //! | `/v1/queue/{ticket}` | DELETE | takes it back |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
+//! | `/v1/presence` | POST | where users are, at any nodes: `{"users":[…]}`; live as Server-Sent Events |
+//! | `/v1/presence/{user}` | GET | where a user is, at any node; live as Server-Sent Events |
 //!
 //! Who counts as an operator: see [`Access`].
 //!
@@ -97,6 +99,7 @@ use crate::{
     tls,
     topics::Topics,
     transport,
+    whereabouts::Finder,
 };
 use actix::Addr;
 use actix_web::{
@@ -130,6 +133,8 @@ pub(crate) struct HttpState {
     pub mover: Option<Arc<Mover>>,
     /// The members of all rooms.
     pub presence: Addr<Presence>,
+    /// Finds users, at all nodes.
+    pub finder: Arc<Finder>,
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The events of the stream.
@@ -245,7 +250,10 @@ const API: &[(&str, &str, Add)] = &[
     }),
     ("/v1/lobby", "GET, HEAD", |path| path.route(get().to(matching::lobby))),
     ("/v1/certificate", "GET, HEAD", |path| path.route(get().to(certificate::certificate))),
-    ("/v1/presence", "GET, HEAD", |path| path.route(get().to(presence::presence))),
+    ("/v1/presence", "GET, HEAD, POST", |path| {
+        path.route(get().to(presence::presence)).route(web::post().to(presence::find_users))
+    }),
+    ("/v1/presence/{user}", "GET, HEAD", |path| path.route(get().to(presence::find_user))),
 ];
 
 /// Adds all routes, and the answers to bad input. Requests reach them through [`front`].

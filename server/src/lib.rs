@@ -153,6 +153,7 @@ mod topics;
 mod transport;
 mod types;
 mod upgrade;
+mod whereabouts;
 
 pub use actix_web;
 pub use door::{Denied, Knock};

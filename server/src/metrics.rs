@@ -139,6 +139,14 @@ pub struct Metrics {
     pub moved: Counter,
     /// Time until Redis has answered.
     pub redis_duration: DurationHistogram,
+    /// Batches of changes of users' whereabouts that Redis has taken.
+    pub presence_batches: Counter,
+    /// Changes in them.
+    pub presence_changes: Counter,
+    /// Questions where users are, by what became of them.
+    pub presence_questions: ByReason,
+    /// Users that somebody watches here.
+    pub presence_watched: Gauge,
     /// Topics that have a history or readers here.
     pub topics: Gauge,
     /// Those who read topics over HTTP.
@@ -428,6 +436,10 @@ impl Metrics {
             kept_lateness: DurationHistogram::new(JOB_DURATION),
             moved: Counter::default(),
             redis_duration: DurationHistogram::new(JOB_DURATION),
+            presence_batches: Counter::default(),
+            presence_changes: Counter::default(),
+            presence_questions: ByReason::new("result", ["answered", "unavailable"]),
+            presence_watched: Gauge::default(),
             topics: Gauge::default(),
             topic_readers: Gauge::default(),
             topic_events: Counter::default(),
@@ -567,6 +579,7 @@ impl Metrics {
         let help = "Attempts to write to the store that failed, and what of it could not be read (damaged).";
         put(r, "store_failures", help, &self.store_failures.family);
         self.register_nodes(r);
+        self.register_presence(r);
         self.register_topics(r);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
@@ -608,6 +621,16 @@ impl Metrics {
         put(r, "migrations", help, &self.migrations.family);
         let help = "Time between the last tick of a room at another node and its first one here.";
         put_unit(r, "migration_gap", help, Unit::Seconds, &self.migration_gap);
+    }
+
+    fn register_presence(&self, r: &mut Registry) {
+        let help = "Batches of changes of where users are that Redis has taken.";
+        put(r, "presence_batches", help, &self.presence_batches);
+        let help = "Changes of where users are that Redis has taken.";
+        put(r, "presence_changes", help, &self.presence_changes);
+        let help = "Questions where users are, by what became of them.";
+        put(r, "presence_questions", help, &self.presence_questions.family);
+        put(r, "presence_watched", "Users that somebody watches here.", &self.presence_watched);
     }
 
     fn register_topics(&self, r: &mut Registry) {

@@ -10,6 +10,7 @@
 //! | [`node`] | what a node says of itself; which one is to have a new room |
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
 //! | [`overview`] | what operators see of other nodes, and ask of them |
+//! | [`presence`], `presence.lua` | where users are: who is in the rooms of which node |
 //! | [`users`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
@@ -59,6 +60,7 @@ mod keeper;
 mod link;
 mod node;
 mod overview;
+mod presence;
 mod script;
 mod transfer;
 mod users;
@@ -79,6 +81,7 @@ pub(crate) use keeper::Surroundings;
 
 pub(crate) use node::{Load, Node};
 pub(crate) use overview::{BUSIEST, Busiest, BusyRoom, Errand, Overview};
+pub(crate) use presence::{Abroad, Around as PresenceAround, Hint, Told};
 #[cfg(any(test, fuzzed))]
 pub(crate) use script::fuzz;
 pub(crate) use users::Users;
@@ -124,6 +127,7 @@ pub(crate) struct Nodes {
     table: Table,
     /// What its incarnations' names begin with.
     origin: String,
+    name: Arc<str>,
     /// Its incarnation.
     me: watch::Receiver<Incarnation>,
     /// Rooms that other nodes give to this one, for whoever takes them.
@@ -257,6 +261,7 @@ impl Nodes {
         let nodes = Arc::new(Self {
             to: to.clone(),
             table: table.clone(),
+            name: says.name.as_str().into(),
             origin,
             me,
             arrivals: Mutex::new(Some(arrivals)),
@@ -362,6 +367,11 @@ impl Nodes {
     /// A room that has arrived cannot go on here.
     pub(crate) fn decline(&self, room: &Arc<str>, offered: Epoch, why: String) {
         let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Err(why) });
+    }
+
+    /// This node's name, for people.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.name.clone()
     }
 
     /// What this node is now: another incarnation when it has lost its lease.

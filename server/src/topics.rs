@@ -8,6 +8,7 @@
 //! | [`topic`] | a topic on this node: its history, and who waits for more |
 //! | [`reader`] | a place in a history |
 //! | [`subscriptions`] | what the client of a game reads over its connection |
+//! | [`watched`] | where users are, for whoever watches them |
 //! | [`remote`], [`stream`] | topics of many nodes, through Redis; what is said to it |
 //! | [`readers`] | how many may read, and how fast they may come |
 //!
@@ -28,6 +29,7 @@ mod ring;
 mod stream;
 mod subscriptions;
 mod topic;
+mod watched;
 
 pub(crate) use event::{EventKind, Message};
 pub(crate) use id::{BadId, EventId};
@@ -35,6 +37,7 @@ pub(crate) use reader::{Goodbye, Reader, Step};
 pub(crate) use readers::{Refused, between};
 pub(crate) use remote::Surroundings;
 pub(crate) use subscriptions::Subscriptions;
+pub(crate) use watched::Watched;
 
 use crate::{
     clock::Clock,
@@ -66,6 +69,7 @@ pub struct Topics {
     open: Vec<RoomPattern>,
     known: Mutex<Known>,
     readers: Arc<Readers>,
+    watched: Arc<Watched>,
     /// Redis, if there are other nodes.
     remote: Option<Remote>,
     metrics: Arc<Metrics>,
@@ -129,6 +133,7 @@ impl Topics {
             known: Mutex::new(Known { topics: HashMap::new(), histories: 0, floor }),
             readers: Readers::new(config, most, metrics.clone()),
             remote,
+            watched: Watched::new(metrics.clone()),
             metrics,
         }))
     }
@@ -161,7 +166,25 @@ impl Topics {
     ) -> Result<Reader, Refused> {
         let place = self.readers.enter(source)?;
         let topic = self.topic(name).ok_or(Refused::Busy)?;
-        Ok(Reader::new(topic, after, tenure, place))
+        Ok(Reader::new(vec![topic], after, tenure, place))
+    }
+
+    /// Reads where users are.
+    pub(crate) fn watch(
+        &self,
+        users: &[Arc<str>],
+        tenure: Option<Tenure>,
+        source: Source,
+    ) -> Result<Reader, Refused> {
+        let place = self.readers.enter(source)?;
+        let topics: Option<_> = users.iter().map(|user| self.watched.topic(user)).collect();
+        let topics = topics.ok_or(Refused::TooManyUsers(watched::MOST))?;
+        Ok(Reader::new(topics, None, tenure, place))
+    }
+
+    /// The users that somebody watches.
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        &self.watched
     }
 
     /// Counts something that is published from there. The error says how long to wait.
@@ -224,10 +247,12 @@ impl Topics {
     fn wake(&self) {
         let topics: Vec<_> = self.known.lock().topics.values().map(|found| found.topic.clone()).collect();
         topics.iter().for_each(|topic| topic.wake());
+        self.watched.wake();
     }
 
     /// Drops what is too old, and topics of which nobody has anything.
     fn tidy(&self) {
+        self.watched.tidy();
         let now_ms = self.now_ms();
         let mut known = self.known.lock();
         let Known { topics, histories, floor } = &mut *known;

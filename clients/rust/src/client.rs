@@ -124,6 +124,7 @@ impl Client {
 
     /// Reads a topic from now on: [`Event::Topic`]. `after`: the id of the last event that is known; empty:
     /// none, so that it begins with what is published from now on. At most 16 topics.
+    /// `presence:USER` says where a user is; at most 100 of those.
     pub fn read_topic(&mut self, topic: &str, after: &str) {
         self.connection.core_mut().read_topic(topic, after);
     }

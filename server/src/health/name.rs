@@ -11,6 +11,8 @@ pub enum PartName {
     Lease,
     /// Whether log lines are written.
     Log,
+    /// Whether other nodes learn who is in the rooms of this one.
+    Presence,
     /// Redis.
     Redis,
     /// Whether rooms can be written to the store.
@@ -27,11 +29,12 @@ pub enum PartName {
 
 impl PartName {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Accept,
         Self::Certificate,
         Self::Lease,
         Self::Log,
+        Self::Presence,
         Self::Redis,
         Self::Store,
         Self::Ticks,
@@ -47,6 +50,7 @@ impl PartName {
             Self::Certificate => "certificate",
             Self::Lease => "lease",
             Self::Log => "log",
+            Self::Presence => "presence",
             Self::Redis => "redis",
             Self::Store => "store",
             Self::Ticks => "ticks",

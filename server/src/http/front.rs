@@ -125,12 +125,15 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
     let from = source(state, request);
     if is_costly(request.path()) && !from.is_loopback() {
         let taken = state.costly.0.lock().take(Instant::now(), from);
-        if let Err(wait) = taken {
-            // Others may share the operator's address. And guessing tokens is no faster here than elsewhere.
-            let token = request.headers().contains_key(header::AUTHORIZATION) && !is_players(request.path());
-            let operator =
-                if token { Operator::extract(request).await } else { Err(ApiError::too_often(wait)) };
-            operator?;
+        // Others may share the operator's address.
+        if let Err(wait) = taken
+            && !state.access.is_operator(request)
+        {
+            // Guessing tokens is no faster here than elsewhere.
+            if request.headers().contains_key(header::AUTHORIZATION) && !is_players(request.path()) {
+                Operator::extract(request).await?;
+            }
+            return Err(ApiError::too_often(wait));
         }
     }
     Ok(page)
@@ -148,9 +151,10 @@ fn is_costly(path: &str) -> bool {
     path == "/metrics" || (path.starts_with("/v1/") && !limited)
 }
 
-/// Whether a request there is a player's, for which there is no admin token.
+/// Whether a request there may be a player's, who has no admin token.
 fn is_players(path: &str) -> bool {
-    ["/v1/match", "/v1/queue"].contains(&path) || path.starts_with("/v1/queue/")
+    let below = ["/v1/queue/", "/v1/presence/"].iter().any(|start| path.starts_with(start));
+    ["/v1/match", "/v1/queue", "/v1/presence"].contains(&path) || below
 }
 
 fn asks_for_websocket(headers: &HeaderMap) -> bool {

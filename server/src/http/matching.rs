@@ -1,6 +1,6 @@
 //! Finding a room to play in: matches and the lobby.
 
-use super::{ApiError, HttpState, access::source, body::Object, page::Limit};
+use super::{ApiError, HttpState, access::source, body::Object, page::Limit, topics::wants_events};
 use crate::{
     door::Knock,
     ground::{
@@ -18,11 +18,7 @@ use crate::{
     },
     transport::lease,
 };
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use bytes::Bytes;
 use driftless_proto::limits::MAX_OPTIONS;
 use futures_util::stream::unfold;
@@ -199,8 +195,7 @@ pub(super) async fn lobby(
     let Limit(limit) = limit.unwrap_or_default();
     let filter = filter.as_deref().map(Filter::parse).transpose()?;
     let wanted = Wanted { kind, filter, after, limit };
-    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    if !accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+    if !wants_events(&request) {
         return Ok(HttpResponse::Ok().json(page(&wanted, &state.matchmaker.lobby())));
     }
     let place = reader_place(&state.lobby_readers, &state, &request)?;

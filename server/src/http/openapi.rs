@@ -57,6 +57,8 @@ use utoipa::{
         topics::publish,
         certificate::certificate,
         presence::presence,
+        presence::find_user,
+        presence::find_users,
         openapi,
     ),
     components(schemas(Problem<'_>)),

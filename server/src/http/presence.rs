@@ -1,5 +1,9 @@
 //! Who is here.
 
+mod users;
+
+pub(super) use users::{__path_find_user, __path_find_users, find_user, find_users};
+
 use super::{ApiError, HttpState, access::Operator, page::Limit};
 use crate::presence::{Query, view::PresenceView};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};

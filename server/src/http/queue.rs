@@ -4,6 +4,7 @@ use super::{
     ApiError, HttpState,
     body::Object,
     matching::{allowed, party_of, player, reader_place},
+    topics::wants_events,
 };
 use crate::{
     ground::whole::whole,
@@ -205,8 +206,7 @@ pub(super) async fn show(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;
-    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    if !accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+    if !wants_events(&request) {
         let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(LONGEST_WAIT));
         lease::prolong(wait + state.answer_timeout);
         let look = state.queue.look(id, wait).await?.ok_or_else(no_such_ticket)?;

@@ -6,13 +6,13 @@ use super::{ApiError, HttpState, access::source};
 use crate::{
     door::{Denied, Knock},
     ground::{identity::TopicRights, tenure::Tenure, transport_kind::TransportKind},
-    topics::{EventId, EventKind, Message, NotPublished, Refused},
+    topics::{EventId, EventKind, Message, NotPublished, Reader, Refused},
     transport::lease,
 };
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
+    HttpRequest, HttpResponse,
     error::PayloadError,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
     web,
 };
 use driftless_proto::{limits::MAX_TOPIC_EVENT, names::is_room_name};
@@ -76,22 +76,29 @@ pub(super) async fn read(
         Some(id) => Some(id.parse::<EventId>().map_err(|error| bad("bad_event_id", error.to_string()))?),
         None => None,
     };
-    let mut answer = answer();
-    if request.method() == Method::HEAD {
-        return Ok(answer.finish());
-    }
-    let reader = state.topics.read(&name, after, tenure, source(&state, &request))?;
-    lease::make_endless();
-    Ok(answer.streaming(Events::new(reader)))
+    let reader = match request.method() {
+        &Method::HEAD => None,
+        _ => Some(state.topics.read(&name, after, tenure, source(&state, &request))?),
+    };
+    Ok(follow(reader))
 }
 
-fn answer() -> HttpResponseBuilder {
+/// Whether a request is for what happens from now on.
+pub(super) fn wants_events(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+/// What a reader gets, as it comes. None: only the head is asked for.
+pub(super) fn follow(reader: Option<Reader>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer
         .content_type("text/event-stream")
         // For nginx, which would otherwise buffer events until there are 4 KiB of them.
         .insert_header(("x-accel-buffering", "no"));
-    answer
+    let Some(reader) = reader else { return answer.finish() };
+    lease::make_endless();
+    answer.streaming(Events::new(reader))
 }
 
 /// Publishes something to all who read the topic.
@@ -213,6 +220,7 @@ impl std::convert::From<Refused> for ApiError {
             Refused::AddressFull(_) => (StatusCode::TOO_MANY_REQUESTS, "address_full", TRY_AGAIN),
             Refused::TooFast(wait) => (StatusCode::TOO_MANY_REQUESTS, "too_often", wait),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE),
+            Refused::TooManyUsers(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_users", TRY_AGAIN),
         };
         ApiError::new(status, code, refused.to_string()).retry_after(wait)
     }

@@ -20,7 +20,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Depot, Errand, Hold, Nodes, Overview, Users},
+    nodes::{Depot, Errand, Hint, Hold, Nodes, Overview, Users},
     presence::Presence,
     registry::Registry,
     room::events::Events,
@@ -29,6 +29,7 @@ use crate::{
     topics::Topics,
     transport::{self, quic::Quic, websocket::Hub},
     upgrade::{Abilities, Left, Predecessor},
+    whereabouts::Finder,
 };
 use actix::Addr;
 use actix_http::HttpService;
@@ -82,6 +83,10 @@ pub(super) struct Parts {
     /// Rooms that this node takes over, until it serves.
     pub taken: Mutex<Option<mpsc::UnboundedReceiver<Vec<Hold>>>>,
     pub presence: Addr<Presence>,
+    /// Finds users, at all nodes.
+    pub finder: Arc<Finder>,
+    /// Of whom something may have changed, until the server serves.
+    pub hints: Mutex<Option<mpsc::UnboundedReceiver<Hint>>>,
     pub door: Arc<Door>,
     pub fanouts: Fanouts,
     pub homes: Arc<Homes>,
@@ -142,6 +147,7 @@ impl Parts {
             overview: self.overview.clone(),
             mover: self.mover.clone(),
             presence: self.presence.clone(),
+            finder: self.finder.clone(),
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),
             topics: self.topics.clone(),

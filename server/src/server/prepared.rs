@@ -23,8 +23,9 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
+    nodes::{Abroad, PresenceAround},
     open_files,
-    presence::Presence,
+    presence::{Presence, TellAll},
     registry::Registry,
     room::{
         events::Events,
@@ -35,6 +36,7 @@ use crate::{
     topics::{self, Topics},
     transport::quic::Quic,
     upgrade::{Predecessor, predecessor},
+    whereabouts::{self, Finder, Outlet},
 };
 use actix::{AsyncContext, Context};
 use driftless_sim::{GameKind, checksum::schema_checksum};
@@ -50,7 +52,7 @@ use std::{
     task::Poll,
     time::{Instant, SystemTime},
 };
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, mpsc};
 use tracing::warn;
 
 /// Open files of a server without threads: its standard streams, listener, signals, event queue, one
@@ -206,6 +208,9 @@ impl Prepared {
         actix_rt::spawn(parts.queue.clone().run());
         actix_rt::spawn(parts.matchmaker.clone().meet_others());
         actix_rt::spawn(watch(&parts.health, &parts.certificates));
+        if let Some(hints) = parts.hints.lock().take() {
+            actix_rt::spawn(whereabouts::tend(Arc::downgrade(&parts.finder), hints));
+        }
         let door = parts.door.clone();
         actix_rt::spawn(topics::tend(Arc::downgrade(&parts.topics), move || door.revocations().version()));
         actix_rt::spawn({
@@ -252,7 +257,10 @@ impl Prepared {
         let redis = redis.transpose().map_err(|error| io::Error::other(error.to_string()))?;
         let topics = Topics::start(&config, readers, redis, clock, metrics.clone())?;
         let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
-        let begin = Begin(Presence::new(clock).watched_by(feed.clone()), Context::new());
+        let ((tell, told), (hint, hints)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let tell = config.redis.is_some().then_some(tell);
+        let outlet = Outlet::new(tell, hint.clone(), topics.watched().any());
+        let begin = Begin(Presence::new(clock).watched_by(feed.clone()).telling(outlet), Context::new());
         let presence = begin.1.address();
         let registry = Registry::new(metrics.clone());
         let address = listener.local_addr()?;
@@ -311,6 +319,25 @@ impl Prepared {
             neighbours::share_users(redis, &config.redis_prefix, &registry, revocations, authenticator.once())
         });
         let users = users.transpose()?;
+        let abroad = nodes.as_ref().zip(config.redis.as_ref()).map(|(nodes, redis)| {
+            let health = health.part(PartName::Presence, Matters::ToOperators);
+            let watchers = topics.watched().any();
+            let all = presence.clone();
+            let around = PresenceAround {
+                url: redis.clone(),
+                prefix: config.redis_prefix.clone(),
+                lease: config.lease,
+                metrics: metrics.clone(),
+                health,
+                ask_for_all: Box::new(move || all.do_send(TellAll)),
+                told,
+                hear: Box::new(move |hinted| drop(hint.send(hinted))),
+                watchers,
+            };
+            Ok::<_, io::Error>((Abroad::start(around, nodes.me())?, nodes.name()))
+        });
+        let finder =
+            Finder::new(presence.clone(), abroad.transpose()?, topics.watched().clone(), metrics.clone());
         let rooms = factory.clone();
         let door = Door::new(
             &config,
@@ -344,6 +371,8 @@ impl Prepared {
             taken: Mutex::new(taken),
             registry,
             presence,
+            finder,
+            hints: Mutex::new(Some(hints)),
             fanouts,
             homes,
             work,

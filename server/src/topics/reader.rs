@@ -14,15 +14,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Reads a topic, event after event.
+/// Reads topics, event after event.
 pub(crate) struct Reader {
+    parts: Vec<Part>,
+    /// The one that is looked at first, so that each has its turn.
+    first: usize,
+    /// Who reads, if that was asked.
+    tenure: Option<Tenure>,
+    place: Place,
+}
+
+/// A topic that it reads.
+struct Part {
     topic: Arc<Topic>,
     /// Its key among those who read the topic.
     key: usize,
     from: From,
-    /// Who reads, if that was asked.
-    tenure: Option<Tenure>,
-    place: Place,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,13 +64,13 @@ pub(crate) struct Goodbye {
 
 impl Reader {
     pub(super) fn new(
-        topic: Arc<Topic>,
+        topics: Vec<Arc<Topic>>,
         after: Option<EventId>,
         tenure: Option<Tenure>,
         place: Place,
     ) -> Self {
-        let key = topic.enter();
-        Self { topic, key, from: From::Start(after), tenure, place }
+        let part = |topic: Arc<Topic>| Part { key: topic.enter(), topic, from: From::Start(after) };
+        Self { parts: topics.into_iter().map(part).collect(), first: 0, tenure, place }
     }
 
     /// What there is for it.
@@ -71,36 +78,20 @@ impl Reader {
         if let Some(goodbye) = self.ends(now) {
             return self.over(goodbye);
         }
-        loop {
-            let at = match self.from {
-                From::After(at) => at,
-                From::Start(after) => {
-                    let (at, gap) = ready!(self.topic.poll_start(self.key, after, context));
-                    return self.begin(at, after.filter(|_| gap));
+        let count = self.parts.len();
+        for turn in self.first..self.first + count {
+            let Poll::Ready(step) = self.parts[turn % count].poll(context) else { continue };
+            self.first = (turn + 1) % count;
+            return match step {
+                Step::Over(goodbye) => self.over(goodbye),
+                Step::Begun { .. } => Poll::Ready(step),
+                Step::Event(_) => {
+                    self.place.all.metrics.topic_events_sent.inc();
+                    Poll::Ready(step)
                 }
             };
-            match ready!(self.topic.poll_next(self.key, at, context)) {
-                Next::Event(event) => {
-                    self.from = From::After(at.to(event.id));
-                    self.place.all.metrics.topic_events_sent.inc();
-                    return Poll::Ready(Step::Event(event));
-                }
-                Next::Moved { to, gap: true } => return self.begin(to, Some(at.id)),
-                Next::Moved { to, gap: false } => self.from = From::After(to),
-                Next::Lost => {
-                    return self.over(Goodbye {
-                        code: CloseCode::SlowConsumer,
-                        reason: "the reader was so slow that events it had not read were dropped",
-                        back_in: None,
-                    });
-                }
-            }
         }
-    }
-
-    fn begin(&mut self, at: At, missed_after: Option<EventId>) -> Poll<Step> {
-        self.from = From::After(at);
-        Poll::Ready(Step::Begun { at: at.id, missed_after })
+        Poll::Pending
     }
 
     /// When it ends by itself.
@@ -126,7 +117,41 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Part {
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Step> {
+        loop {
+            let at = match self.from {
+                From::After(at) => at,
+                From::Start(after) => {
+                    let (at, gap) = ready!(self.topic.poll_start(self.key, after, context));
+                    return self.begin(at, after.filter(|_| gap));
+                }
+            };
+            match ready!(self.topic.poll_next(self.key, at, context)) {
+                Next::Event(event) => {
+                    self.from = From::After(at.to(event.id));
+                    return Poll::Ready(Step::Event(event));
+                }
+                Next::Moved { to, gap: true } => return self.begin(to, Some(at.id)),
+                Next::Moved { to, gap: false } => self.from = From::After(to),
+                Next::Lost => {
+                    return Poll::Ready(Step::Over(Goodbye {
+                        code: CloseCode::SlowConsumer,
+                        reason: "the reader was so slow that events it had not read were dropped",
+                        back_in: None,
+                    }));
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, at: At, missed_after: Option<EventId>) -> Poll<Step> {
+        self.from = From::After(at);
+        Poll::Ready(Step::Begun { at: at.id, missed_after })
+    }
+}
+
+impl Drop for Part {
     fn drop(&mut self) {
         self.topic.leave(self.key);
     }

@@ -55,6 +55,8 @@ pub(crate) enum Refused {
     TooFast(Duration),
     #[error("too many topics are asked of Redis at this moment")]
     Busy,
+    #[error("{0} users are watched, as many as may be")]
+    TooManyUsers(usize),
 }
 
 impl Readers {

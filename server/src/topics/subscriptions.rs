@@ -12,7 +12,8 @@ use super::{
 use crate::ground::identity::Identity;
 use bytes::Bytes;
 use driftless_proto::{
-    limits::MAX_TOPICS,
+    limits::{MAX_TOPICS, MAX_WATCHED_USERS},
+    names::PRESENCE,
     wire::{self, TopicMessage, server_message::Body, topic_message::Kind},
 };
 use prost::Message as _;
@@ -23,7 +24,7 @@ const BURST: f64 = 64.0 * 1024.0;
 /// Bytes of topics per second that a connection gets on average.
 const RATE: f64 = 64.0 * 1024.0;
 /// Answers that may wait. (A client that does not read them has no use for more.)
-const ANSWERS: usize = 2 * MAX_TOPICS;
+const ANSWERS: usize = 2 * (MAX_TOPICS + MAX_WATCHED_USERS);
 
 /// What one client reads.
 #[derive(Debug)]
@@ -110,7 +111,10 @@ impl Subscriptions {
         name: &str,
         after: &str,
     ) -> Result<Subscription, (&'static str, String)> {
-        if self.all.len() >= MAX_TOPICS {
+        if let Some(user) = name.strip_prefix(PRESENCE) {
+            return self.find_user(topics, identity, name, user);
+        }
+        if self.all.iter().filter(|read| !read.is_of_user()).count() >= MAX_TOPICS {
             return Err(("too_many_topics", format!("a client may read {MAX_TOPICS} topics")));
         }
         if !may_read(topics, identity, name) {
@@ -121,6 +125,25 @@ impl Subscriptions {
         let found = topics.topic(name).ok_or(Refused::Busy);
         let found = found.map_err(|busy| ("unavailable", busy.to_string()))?;
         Ok(Subscription { name: name.into(), topic: found, from: From::Start(after), seen: 0 })
+    }
+
+    /// The topic of a user. (What the client had before does not matter: it gets the newest.)
+    fn find_user(
+        &self,
+        topics: &Topics,
+        identity: &Identity,
+        name: &str,
+        user: &str,
+    ) -> Result<Subscription, (&'static str, String)> {
+        if self.all.iter().filter(|read| read.is_of_user()).count() >= MAX_WATCHED_USERS {
+            return Err(("too_many_users", format!("a client may watch {MAX_WATCHED_USERS} users")));
+        }
+        if !may_read(topics, identity, name) {
+            return Err(("forbidden", forbidden(identity, name)));
+        }
+        let found = topics.watched.topic(user).ok_or("too_many_users");
+        let found = found.map_err(|code| (code, "the server watches as many users as it can".to_owned()))?;
+        Ok(Subscription { name: name.into(), topic: found, from: From::Start(None), seen: 0 })
     }
 
     /// The next message, if there is one and the client may have it now.
@@ -151,6 +174,10 @@ impl Subscriptions {
 }
 
 impl Subscription {
+    fn is_of_user(&self) -> bool {
+        self.name.starts_with(PRESENCE)
+    }
+
     fn read(&mut self) -> Option<Bytes> {
         let version = self.topic.version();
         if version == self.seen {
@@ -195,7 +222,10 @@ impl Subscription {
 }
 
 fn may_read(topics: &Topics, identity: &Identity, name: &str) -> bool {
-    topics.is_open(name) || identity.topics.may_read(name)
+    match name.strip_prefix(PRESENCE) {
+        Some(user) => identity.may_find(user),
+        None => topics.is_open(name) || identity.topics.may_read(name),
+    }
 }
 
 fn forbidden(identity: &Identity, name: &str) -> String {

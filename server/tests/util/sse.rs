@@ -27,9 +27,22 @@ impl Sse {
     /// Asks for a stream with these additional headers (each with its line end). An answer that is none is
     /// the error.
     pub fn ask(address: SocketAddr, path: &str, headers: &str) -> Result<Self, http::Response> {
+        Self::request(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n"))
+    }
+
+    /// Sends this, and asks for a stream.
+    #[track_caller]
+    pub fn post(address: SocketAddr, path: &str, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n{headers}\r\n");
+        Self::request(address, &(head + body)).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
+    }
+
+    fn request(address: SocketAddr, request: &str) -> Result<Self, http::Response> {
         let mut stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut from = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {

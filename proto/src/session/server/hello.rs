@@ -4,7 +4,7 @@ use super::PeerError;
 use crate::{
     code::CloseCode,
     limits::{MAX_IDENTITY_TOKEN, MAX_OPTIONS, PROTOCOL},
-    names::{self, is_room_name},
+    names::{self, PRESENCE, is_room_name, is_user_id},
     wire::{ColumnCoding, Join, Resume},
 };
 
@@ -44,10 +44,15 @@ pub(super) fn check_token(token: &str) -> Result<(), PeerError> {
 }
 
 pub(super) fn check_topic(name: &str) -> Result<(), PeerError> {
-    if is_room_name(name) {
+    let is_topic = match name.strip_prefix(PRESENCE) {
+        Some(user) => is_user_id(user),
+        None => is_room_name(name),
+    };
+    if is_topic {
         return Ok(());
     }
-    Err(PeerError::new(CloseCode::BadName, "no topic can be called so: a name is like that of a room"))
+    let reason = "no topic can be called so: a name is like that of a room, or presence:USER";
+    Err(PeerError::new(CloseCode::BadName, reason))
 }
 
 /// The densest of the codings offered. PACKED is always available; codings that this version does not know

@@ -467,7 +467,7 @@ export const RenewSchema: GenMessage<Renew> = /*@__PURE__*/
  */
 export type ReadTopic = Message<"driftless.v1.ReadTopic"> & {
   /**
-   * The topic's name, which is like that of a room.
+   * The topic's name, which is like that of a room; or presence:USER, for where that user is.
    *
    * @generated from field: string topic = 1;
    */
