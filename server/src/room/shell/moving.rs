@@ -69,7 +69,10 @@ impl Shell {
 
     /// After a tick: stands still, if it is to.
     pub(super) fn stop_on_the_way(&mut self) {
-        let Way::Stops { since, tell } = mem::take(&mut self.way) else { return };
+        let Way::Stops { .. } = self.way else { return };
+        // If it does not: players may have yet to come from another node.
+        let begun = Way::Begun { since: clock::now() };
+        let Way::Stops { since, tell } = mem::replace(&mut self.way, begun) else { return };
         if self.ended || self.ending.is_some() || tell.is_closed() || since.elapsed() > FREEZE_LIMIT {
             let _ = tell.send(None);
             return;
@@ -91,7 +94,7 @@ impl Shell {
     /// It goes on here after all.
     pub(in crate::room) fn thaw(&mut self) {
         if let Way::Frozen { .. } = self.way {
-            self.way = Way::Stays;
+            self.way = Way::Begun { since: clock::now() };
         }
     }
 
