@@ -1,7 +1,12 @@
 //! The producer of the events.
 
 use super::{Feed, Topic, sample::Sampler};
-use crate::{clock::Clock, health::Health, metrics::Metrics, registry::Registry};
+use crate::{
+    clock::{self, Clock},
+    health::Health,
+    metrics::Metrics,
+    registry::Registry,
+};
 use actix_rt::time::interval;
 use std::{
     sync::{Arc, Weak},
@@ -29,7 +34,8 @@ pub struct Watched {
 /// Produces events for as long as somebody holds the feed.
 pub async fn produce(feed: Weak<Feed>, watched: Watched) {
     let Watched { clock, metrics, registry, health } = watched;
-    let mut sampler = Sampler::new();
+    // Among nodes, the server's clock has not begun with the server.
+    let (mut sampler, started) = (Sampler::new(), clock::now());
     let mut flushes = interval(FLUSH);
     // After a pause of the process, one event is as good as many.
     flushes.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -39,10 +45,15 @@ pub async fn produce(feed: Weak<Feed>, watched: Watched) {
         feed.flush();
         if n == 0 {
             let now = clock.now();
-            let uptime = Duration::from_micros(now);
             feed.push(
                 Topic::Server,
-                &sampler.server(clock.unix_ms(now), uptime, &metrics, registry.drain_state(), &health),
+                &sampler.server(
+                    clock.unix_ms(now),
+                    clock::now() - started,
+                    &metrics,
+                    registry.drain_state(),
+                    &health,
+                ),
             );
             if feed.readers() > 0 {
                 feed.push(Topic::Rooms, &sampler.rooms(&registry));
