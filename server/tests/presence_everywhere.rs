@@ -100,7 +100,7 @@ impl Playing {
         self.end(End::Leaves);
     }
 
-    fn is_lost(mut self) {
+    fn vanishes(mut self) {
         self.end(End::IsLost);
     }
 }
@@ -154,7 +154,7 @@ fn without_other_nodes_a_user_is_found_and_watched_all_the_same() {
     assert!(since.abs_diff(before) < 60_000, "{since} {before}");
     let other = Playing::join(at, "other", "bob");
     assert_eq!(next(&mut watcher), "online lobby:online other:online");
-    bob.is_lost();
+    bob.vanishes();
     assert_eq!(next(&mut watcher), "online lobby:away other:online");
     assert_eq!(next(&mut watcher), "online other:online", "the resume window is over");
     other.leaves();
@@ -281,7 +281,7 @@ fn the_users_of_a_node_that_is_killed_are_gone_within_its_lease() {
     until("he is seen", || next(&mut watcher) == "online lobby@b:online");
     let killed = Instant::now();
     b.kill();
-    bob.is_lost();
+    bob.vanishes();
     let gone =
         eventually("he is gone", || (found(a.address(), "bob") == "offline").then(|| killed.elapsed()));
     assert_eq!(next(&mut watcher), "offline", "and whoever watches is told");
