@@ -10,8 +10,8 @@ use std::time::Duration;
 /// Longest wait that a server may request in a goodbye; longer ones are cut to this.
 pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(300);
 
-/// So often in a row, a server is believed that says when to come back. (A room is taken over by another node
-/// after its connection was lost, its old node was tried, and somebody has said when that is.)
+/// So often in a row, a server is believed that says when to come back, whatever has failed before: of a node
+/// that has died, nobody can say so at first, and then somebody can say when its rooms go on.
 const BELIEVED: u32 = 3;
 
 /// Waits between attempts to connect.
@@ -20,6 +20,8 @@ pub struct Backoff {
     base: Duration,
     cap: Duration,
     failures: u32,
+    /// How often in a row a server has said when to come back.
+    told: u32,
 }
 
 impl Default for Backoff {
@@ -32,11 +34,11 @@ impl Default for Backoff {
 impl Backoff {
     /// The first wait is at most `base`, and none is longer than `cap`.
     pub fn new(base: Duration, cap: Duration) -> Self {
-        Self { base, cap: cap.max(base), failures: 0 }
+        Self { base, cap: cap.max(base), failures: 0, told: 0 }
     }
 
     /// The wait after one more failure. `server` is the wait that the goodbye requested, if there was one (up
-    /// to [`MAX_SERVER_DELAY`]): the first waits are that, and no later one is shorter.
+    /// to [`MAX_SERVER_DELAY`]): the first such waits are that, and no later one is shorter.
     pub fn next(&mut self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
         self.next_within(Duration::MAX, rng, server)
     }
@@ -48,13 +50,13 @@ impl Backoff {
         rng: &mut fastrand::Rng,
         server: Option<Duration>,
     ) -> Duration {
-        let (believed, ceiling) = (self.failures < BELIEVED, self.ceiling().min(most));
+        let jittered = self.ceiling().min(most).mul_f64(rng.f64());
         self.failures = self.failures.saturating_add(1);
-        let jittered = ceiling.mul_f64(rng.f64());
-        match server.map(|wait| wait.min(MAX_SERVER_DELAY)).filter(|wait| !wait.is_zero()) {
-            Some(wait) if believed => wait,
-            wait => jittered.max(wait.unwrap_or_default()),
-        }
+        let Some(wait) = server.map(|wait| wait.min(MAX_SERVER_DELAY)).filter(|wait| !wait.is_zero()) else {
+            return jittered;
+        };
+        self.told = self.told.saturating_add(1);
+        if self.told <= BELIEVED { wait } else { jittered.max(wait) }
     }
 
     /// A wait that follows no failure: like the first one, and not counted.
@@ -75,6 +77,6 @@ impl Backoff {
 
     /// A connection has worked: the next wait starts from the beginning.
     pub fn reset(&mut self) {
-        self.failures = 0;
+        (self.failures, self.told) = (0, 0);
     }
 }
