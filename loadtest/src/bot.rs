@@ -32,7 +32,7 @@ use driftless_client::{
     transport::{Closed, DialError},
 };
 use driftless_links::Player;
-use driftless_proto::{code::CloseCode, wire};
+use driftless_proto::{code::CloseCode, session::client::ServerError, wire};
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
@@ -512,6 +512,7 @@ impl Peer for Bot {
         let violation = match end {
             End::Refused(why) => Violation::Refused(why.clone()),
             End::Closed(code) => Violation::Disconnected(goodbye.unwrap_or(*code)),
+            End::Silent => Violation::Disconnected(1006),
             End::Broken(error) => Violation::Protocol(error.to_string()),
             End::Violation(what) => Violation::Protocol(what.clone()),
             End::HungUp => return None,
@@ -557,11 +558,14 @@ impl Peer for Bot {
     fn node(&self) -> Option<&wire::Moved> {
         self.core.as_ref()?.node()
     }
+    fn doubt(&self, crowd: &Crowd) -> Option<Instant> {
+        self.core.as_ref().filter(|_| crowd.outages && self.life == Life::Playing)?.poll_doubt()
+    }
 }
 
 /// Whether the server or the network is at fault, and not what was said.
 fn is_outage(end: &End) -> bool {
-    matches!(end, End::Closed(_) | End::Refused(_))
+    matches!(end, End::Closed(_) | End::Silent | End::Refused(_))
 }
 
 /// The close code with which a connection has ended; 1006, as browsers say, if there was none.
@@ -572,6 +576,7 @@ fn code_of(violation: &Violation) -> u16 {
 /// The end of a connection, as clients name it.
 fn cause(end: &End) -> Disconnect {
     match end {
+        End::Silent => ServerError::TimedOut(Duration::ZERO).into(),
         End::Closed(1006) | End::HungUp => Closed::Lost("closed".to_owned()).into(),
         End::Closed(code) => Closed::ByPeer { code: *code, reason: String::new() }.into(),
         End::Refused(why) => {

@@ -64,6 +64,10 @@ pub trait Peer {
     fn node(&self) -> Option<&wire::Moved> {
         None
     }
+    /// When another connection is to be opened beside the one that it has, because nothing comes over that.
+    fn doubt(&self, _shared: &Self::Shared) -> Option<Instant> {
+        None
+    }
 }
 
 /// A swarm, of whatever kind, as its leader sees it.

@@ -15,11 +15,13 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long [`Client::leave`] waits for the server's goodbye.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between two attempts to open a connection beside one over which nothing comes.
+const BESIDE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A player in a room.
 ///
@@ -29,6 +31,9 @@ pub struct Client {
     connection: Connection,
     options: Options,
     dialing: Option<Dialing>,
+    /// An attempt to connect beside a connection over which nothing comes, and when the next may begin.
+    beside: Option<Dialing>,
+    beside_at: Instant,
     /// A fresh token that is being got.
     renewing: Option<Renewing>,
     /// The first event, for which `connect` waited and which `next` has yet to return.
@@ -49,6 +54,8 @@ impl Client {
             connection,
             options,
             dialing: None,
+            beside: None,
+            beside_at: now(),
             renewing: None,
             welcome: None,
             payloads: Payloads::default(),
@@ -78,14 +85,20 @@ impl Client {
                 }
             }
             self.poll_renewal(cx);
-            match ready!(self.connection.poll_next(cx, None)) {
+            let doubt = self.connection.poll_doubt().filter(|_| self.beside.is_none());
+            let step = self.connection.poll_next(cx, doubt.map(|at| at.max(self.beside_at)));
+            let Poll::Ready(step) = step else {
+                ready!(self.poll_beside(cx));
+                continue;
+            };
+            match step {
                 Step::Event(Event::TokenExpires { .. }) if self.options.token.is_some() => {
                     let within = self.options.connect_timeout;
                     let get = |source: TokenSource| Box::pin(source.get(within)) as Renewing;
                     self.renewing = self.options.token.clone().map(get);
                 }
                 Step::Event(event) => return Poll::Ready(Ok(event)),
-                Step::Woken => {}
+                Step::Woken => self.beside = Some(self.dial(now(), None)),
                 Step::Closed => match self.core().phase() {
                     Phase::Ended(error) => return Poll::Ready(Err(error.clone())),
                     Phase::Waiting { .. } => self.redial(),
@@ -226,12 +239,30 @@ impl Client {
         // What it is for is gone: the next connection brings a token of its own.
         self.renewing = None;
         let at = self.connection.waiting_until().unwrap_or_else(now);
+        self.dialing = Some(self.dial(at, self.core().node().cloned()));
+    }
+
+    fn dial(&self, at: Instant, node: Option<wire::Moved>) -> Dialing {
         let (options, dialer) = (self.options.clone(), self.connection.dialer().clone());
-        let node = self.core().node().cloned();
-        self.dialing = Some(Box::pin(async move {
+        Box::pin(async move {
             tokio::time::sleep_until(at.into()).await;
             dialer.dial(&options, node.as_ref()).await
-        }));
+        })
+    }
+
+    /// Nothing has come over the connection. Ready: another one has taken its place, or could not be opened.
+    fn poll_beside(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.connection.poll_doubt().is_none_or(|at| now() < at) {
+            self.beside = None; // something came meanwhile
+        }
+        let Some(beside) = &mut self.beside else { return Poll::Pending };
+        let dialed = ready!(beside.as_mut().poll(cx));
+        self.beside = None;
+        self.beside_at = now() + BESIDE_AGAIN;
+        if let Ok(dialed) = dialed {
+            self.connection.replace(dialed);
+        }
+        Poll::Ready(())
     }
 }
 

@@ -16,6 +16,13 @@
 //! must last for 5 s, or for as long as the next wait can be if that is less, so that a room that fails right
 //! after each join, or a server that restarts again and again, is not joined in a tight loop.
 //!
+//! **Doubt.** A room says something with every tick. If nothing comes for 2 s, or for eight round trips if
+//! that is longer, the server may be gone, and nobody tells: a machine that has lost its power, or over QUIC
+//! also a process that was killed ([`poll_doubt`](ClientCore::poll_doubt)). Then another connection is opened
+//! beside the silent one, to the address that the application gave, where any node may be. If it is there
+//! first, the silent one is given up for it; if something comes meanwhile, nothing has happened. So a network
+//! that is slow, or away, costs nobody his connection.
+//!
 //! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs
 //! on a socket, in the load test's swarm, and in tests in virtual time.
 
@@ -53,6 +60,9 @@ const ATTEMPTS: u32 = 4;
 const MAX_HOPS: usize = 3;
 /// So many nodes in a row may be dead to which a client was sent, before it waits longer.
 const FAILED_NODES: u32 = 3;
+/// A server is in doubt that says nothing for so long, and for so many round trips.
+const DOUBT: Duration = Duration::from_secs(2);
+const DOUBT_ROUND_TRIPS: u32 = 8;
 /// A new seat that lasts for this long, or for as long as the next wait, shows that the server works.
 const LASTS: Duration = Duration::from_secs(5);
 
@@ -198,6 +208,18 @@ impl ClientCore {
         }
     }
 
+    /// From when on the server is in doubt, unless it says something before: see the module. From then on,
+    /// another connection should be opened beside this one. If it is there before anything has come, call
+    /// [`handle_disconnected`](Self::handle_disconnected) for the silent one and
+    /// [`handle_connected`](Self::handle_connected) for the other.
+    pub fn poll_doubt(&self) -> Option<Instant> {
+        if self.phase != Phase::Online || self.goodbye.is_some() || !self.works {
+            return None;
+        }
+        let usual = self.stats.smoothed_rtt.unwrap_or_default() * DOUBT_ROUND_TRIPS;
+        Some(self.session.silent_since()? + DOUBT.max(usual))
+    }
+
     /// Time has passed. On error (the server fell silent, or did not close after its goodbye), proceed as for
     /// [`handle_message`](Self::handle_message).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ServerError> {
@@ -231,7 +253,8 @@ impl ClientCore {
         };
         let code = cause.close_code();
         // Another node may have the room by now, or will.
-        if matches!(code, Some(CloseCode::NodeLost | CloseCode::Draining)) {
+        let silent = matches!(cause, Disconnect::Server(ServerError::TimedOut(_)));
+        if silent || matches!(code, Some(CloseCode::NodeLost | CloseCode::Draining)) {
             self.start_over();
         }
         // In these cases there is no seat to resume.

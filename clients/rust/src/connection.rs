@@ -56,6 +56,8 @@ pub struct Connection {
     timer: Pin<Box<Sleep>>,
     /// When the timer fires, if it is set.
     armed: Option<Instant>,
+    /// The network takes nothing of what is to be sent.
+    is_clogged: bool,
 }
 
 /// What [`Connection::next`] returns.
@@ -91,6 +93,7 @@ impl Connection {
             out: BytesMut::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
+            is_clogged: false,
         }
     }
 
@@ -200,6 +203,19 @@ impl Connection {
         }
     }
 
+    /// When another connection is to be opened beside this one: [`ClientCore::poll_doubt`]. Not if it is this
+    /// client that gets nothing through.
+    pub(crate) fn poll_doubt(&self) -> Option<Instant> {
+        self.core.poll_doubt().filter(|_| !self.is_clogged)
+    }
+
+    /// Nothing comes over the connection, and this one was opened beside it.
+    pub(crate) fn replace(&mut self, dialed: Dialed) {
+        let silence = self.core.session().silent_since().map_or(Duration::ZERO, |since| now() - since);
+        self.disconnect(ServerError::TimedOut(silence).into());
+        self.attach(dialed);
+    }
+
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.dialer
     }
@@ -207,7 +223,11 @@ impl Connection {
     /// Sends what is due, as much as the network takes.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
         let Some(transport) = &mut self.transport else { return Ok(()) };
-        while transport.poll_flush(cx)?.is_ready() {
+        loop {
+            self.is_clogged = transport.poll_flush(cx)?.is_pending();
+            if self.is_clogged {
+                break;
+            }
             let max_datagram = || transport.max_datagram();
             let Some(lane) = self.core.poll_transmit_lane(now(), &mut self.out, max_datagram) else { break };
             transport.send(self.out.split().freeze(), lane)?;

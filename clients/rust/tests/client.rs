@@ -26,6 +26,10 @@ enum Script {
     Drop(u32),
     /// Says goodbye after this many ticks, and closes.
     Goodbye(u32, CloseCode),
+    /// Says and reads nothing any more after this many ticks, and closes nothing.
+    Silent(u32),
+    /// The same for so long. Nobody else is served meanwhile.
+    Stall(u32, Duration),
     /// Serves it until the client leaves.
     Stay,
 }
@@ -78,6 +82,11 @@ async fn serve_one(mut peer: Peer, room: &mut Room, tick: &mut u32, script: Scri
         match script {
             Script::Drop(after) if served >= after => return,
             Script::Goodbye(after, code) if served >= after => room.close(code, Duration::ZERO),
+            Script::Silent(after) if served >= after => break,
+            Script::Stall(after, time) if served == after => {
+                tokio::time::sleep(time).await;
+                served += 1;
+            }
             _ => {}
         }
         let mut out = Vec::new();
@@ -92,6 +101,58 @@ async fn serve_one(mut peer: Peer, room: &mut Room, tick: &mut u32, script: Scri
             return;
         }
     }
+    spawn_local(async move {
+        std::future::pending::<()>().await;
+        drop(peer);
+    });
+}
+
+/// Plays until so many states have come in a row over one connection. Returns how often the client was
+/// welcomed, and its longest time without a state.
+async fn play(client: &mut Client, states: usize) -> (usize, Duration) {
+    let (mut welcomes, mut since, mut longest, mut last) = (0, 0, Duration::ZERO, Instant::now());
+    while since < states {
+        match client.next().await.unwrap() {
+            Event::Welcome(_) => (welcomes, since) = (welcomes + 1, 0),
+            Event::State { .. } => {
+                since += 1;
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+            _ => {}
+        }
+    }
+    (welcomes, longest)
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_left_for_one_that_is_there_long_before_the_timeout() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let _server = serve(listener, vec![Script::Silent(20), Script::Stay]);
+            let mut client = Client::connect(options(&url)).await.unwrap();
+            let (welcomes, longest) = play(&mut client, 100).await;
+            assert_eq!((welcomes, client.stats().resumes), (2, 1));
+            let took = Duration::from_secs(2)..Duration::from_secs(6);
+            assert!(took.contains(&longest), "{longest:?}, of a timeout of 10 s");
+        })
+        .await;
+}
+
+// Promise 9: "Honest clients are not punished for what the server, a proxy or the network did."
+#[tokio::test]
+async fn a_server_that_stands_still_and_goes_on_keeps_the_connection() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let _server = serve(listener, vec![Script::Stall(20, Duration::from_secs(4))]);
+            let mut client = Client::connect(options(&url)).await.unwrap();
+            let (welcomes, longest) = play(&mut client, 100).await;
+            assert_eq!((welcomes, client.stats().resumes), (1, 0));
+            assert!(longest >= Duration::from_secs(4));
+        })
+        .await;
 }
 
 // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." Promise 2:

@@ -73,6 +73,19 @@ fn server_that_does_not_close_after_its_goodbye_is_left() {
 }
 
 #[test]
+fn a_server_is_in_doubt_after_two_seconds_of_silence_or_eight_round_trips() {
+    for (latency, doubt) in [(20, 2_000..2_001), (400, 6_300..6_600)] {
+        let mut pair = Pair::joined();
+        pair.latency = Duration::from_millis(latency);
+        pair.run(Duration::from_secs(120));
+        let silence = pair.core.poll_doubt().unwrap() - pair.core.session().silent_since().unwrap();
+        assert!(doubt.contains(&silence.as_millis()), "{silence:?}");
+        pair.core.handle_disconnected(pair.now, lost());
+        assert_eq!(pair.core.poll_doubt(), None);
+    }
+}
+
+#[test]
 fn close_code_counts_where_the_goodbye_was_lost() {
     let mut pair = Pair::joined();
     let code = CloseCode::UnknownSession.number();

@@ -49,6 +49,8 @@ pub enum End {
     Broken(FrameError),
     /// The server broke another rule of the transport.
     Violation(String),
+    /// Nothing comes over it, and there is another one.
+    Silent,
     /// The bot hung up.
     HungUp,
 }

@@ -20,12 +20,15 @@ use std::{
 };
 use tokio::{
     runtime::{Builder, Runtime},
+    select,
     task::LocalSet,
-    time::sleep_until,
+    time::{sleep, sleep_until},
 };
 
 /// Clients of one UDP socket.
 const PER_SOCKET: usize = 32;
+/// Time between two looks whether something comes over a connection, and two attempts to open another one.
+const BESIDE: Duration = Duration::from_secs(1);
 /// Bytes of a WebSocket frame beside its message, from the server: those of a short one.
 const FRAME_HEAD: usize = 2;
 
@@ -160,15 +163,47 @@ async fn live<P: Peer>(state: Rc<RefCell<State<P>>>, index: usize, at: Instant, 
     while let Some(at) = next {
         sleep_until(at.into()).await;
         let node = state.borrow().clients[index].peer.node().cloned();
-        match Transport::dial(&options, node.as_ref()).await {
-            Ok(dialed) => state.borrow_mut().opened(index, dialed),
-            Err(error) => state.borrow_mut().refused(index, &error),
-        }
-        poll_fn(|cx| state.borrow_mut().poll(index, cx)).await;
-        next = state.borrow_mut().clients[index].back.take();
+        let mut dialed = Transport::dial(&options, node.as_ref()).await;
         // A server that was started again may have made itself another certificate.
         if !options.url.starts_with("wss://") {
             options.trust = Trust::Fetch;
+        }
+        loop {
+            match dialed {
+                Ok(dialed) => state.borrow_mut().opened(index, dialed),
+                Err(error) => state.borrow_mut().refused(index, &error),
+            }
+            let gone = poll_fn(|cx| state.borrow_mut().poll(index, cx));
+            dialed = select! {
+                biased;
+                () = gone => break,
+                beside = beside(&state, index, &options) => Ok(beside),
+            };
+            if !state.borrow_mut().is_silent(index) {
+                break;
+            }
+        }
+        next = state.borrow_mut().clients[index].back.take();
+    }
+}
+
+/// Waits until nothing comes over a client's connection, and opens another one beside it.
+async fn beside<P: Peer>(state: &RefCell<State<P>>, index: usize, options: &Options) -> Dialed {
+    loop {
+        let doubt = state.borrow().doubt(index);
+        match doubt {
+            Some(at) if at <= Instant::now() => {}
+            at => {
+                sleep_until(at.unwrap_or_else(|| Instant::now() + BESIDE).into()).await;
+                continue;
+            }
+        }
+        match Transport::dial(options, None).await {
+            Ok(dialed) if state.borrow().doubt(index).is_some_and(|at| at <= Instant::now()) => {
+                return dialed;
+            }
+            Ok(_) => {} // something came meanwhile
+            Err(_) => sleep(BESIDE).await,
         }
     }
 }
@@ -180,6 +215,14 @@ impl<P: Peer> State<P> {
             peer.opened(shared, Instant::now(), token, frames);
             ControlFlow::Continue(())
         });
+    }
+    fn doubt(&self, index: usize) -> Option<Instant> {
+        self.clients[index].peer.doubt(&self.shared)
+    }
+    /// Gives the connection up over which nothing comes. True: another one is wanted at once.
+    fn is_silent(&mut self, index: usize) -> bool {
+        self.end(index, Instant::now(), End::Silent);
+        self.clients[index].back.take().is_some()
     }
     fn refused(&mut self, index: usize, error: &DialError) {
         let (client, end) = (&mut self.clients[index], End::Refused(error.to_string()));

@@ -330,6 +330,11 @@ impl ClientSession {
         self.seat.as_ref().map(|seat| &seat.welcome)
     }
 
+    /// Since when nothing has come from a server that has sent a welcome and would say something.
+    pub fn silent_since(&self) -> Option<Instant> {
+        (self.phase == Phase::Active && !self.link.leave_sent).then_some(self.link.heard_at)
+    }
+
     /// Whether the player is in the room and connected.
     pub fn is_active(&self) -> bool {
         self.phase == Phase::Active
