@@ -21,7 +21,8 @@ end
 
 -- Frames follow those that are there. What is there already, because an answer was lost, is not appended twice.
 local function append(room, before, more)
-  if call('EXISTS', kept(room)) == 0 then return 'gap' end
+  -- Frames that are there are those after a checkpoint.
+  if before == 0 and call('EXISTS', kept(room)) == 0 then return 'gap' end
   local length = call('STRLEN', frames(room))
   if length == before then
     call('APPEND', frames(room), more)
