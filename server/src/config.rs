@@ -38,6 +38,7 @@ pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
 pub use otlp::OtlpUrl;
 pub use public::{PublicQuic, PublicUrl, Reached};
+pub(crate) use redis_url::At;
 pub use redis_url::RedisUrl;
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 pub use token_secret::TokenSecret;

@@ -50,8 +50,8 @@
 //! A state that was published in time may still be sent after the end, if the process is stopped in between.
 //!
 //! All keys begin with one hash tag, so they share a slot: what nodes agree on is never spread over several
-//! masters. (A Redis Cluster's one master could have them; the client used here speaks to no cluster.)
-//! Scripts run `INFO`: an ACL user needs that, `EVALSHA`, `SCRIPT LOAD`, `BLPOP`, and the keys.
+//! masters, and of a Redis Cluster one master has them all. The guide's chapter on many machines has the
+//! rights that a node needs; the tests of nodes have no others.
 
 mod ask;
 mod core;

@@ -148,7 +148,8 @@ pub(super) fn token_secret() -> Kind<Option<TokenSecret>> {
 
 /// The address of a Redis, which may have a password in it.
 pub(super) fn redis_url() -> Kind<Option<RedisUrl>> {
-    let allowed = "redis://[USER:PASSWORD@]HOST[:PORT], or redis+sentinel://HOST,HOST/NAME; rediss with TLS";
+    let allowed = "redis://[USER:PASSWORD@]HOST[:PORT], redis+sentinel://HOST,HOST/NAME, or \
+                   redis+cluster://HOST,HOST; rediss with TLS";
     let mut kind = Kind::new("URL", allowed, |text: &str| text.parse().ok().map(Some), |_| None);
     kind.form.secret = true;
     kind

@@ -18,10 +18,21 @@ pub struct RedisUrl {
     pub(crate) user: Option<String>,
     /// The user's password.
     pub(crate) password: Option<String>,
-    /// Hosts and ports: of one Redis, or of its Sentinels.
+    /// Hosts and ports.
     pub(crate) hosts: Vec<(String, u16)>,
-    /// What its Sentinels call it. None: it has none.
-    pub(crate) master: Option<String>,
+    /// What answers there.
+    pub(crate) at: At,
+}
+
+/// What answers at the hosts of an address.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum At {
+    /// The one Redis.
+    Redis,
+    /// Sentinels, who know where the master with this name is.
+    Sentinels(String),
+    /// Members of a Redis Cluster.
+    Cluster,
 }
 
 impl FromStr for RedisUrl {
@@ -29,11 +40,10 @@ impl FromStr for RedisUrl {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (scheme, rest) = text.split_once("://").ok_or(())?;
-        let (secure, sentinel) = match scheme {
-            "redis" => (false, false),
-            "rediss" => (true, false),
-            "redis+sentinel" => (false, true),
-            "rediss+sentinel" => (true, true),
+        let (transport, way) = scheme.split_once('+').unwrap_or((scheme, ""));
+        let secure = match transport {
+            "redis" => false,
+            "rediss" => true,
             _ => return Err(()),
         };
         let (credentials, place) = match rest.rsplit_once('@') {
@@ -45,12 +55,17 @@ impl FromStr for RedisUrl {
             None => (None, None),
         };
         let (hosts, path) = place.split_once('/').unwrap_or((place, ""));
-        let default = if sentinel { SENTINEL_PORT } else { PORT };
+        let at = match (way, path) {
+            ("", "") => At::Redis,
+            ("sentinel", name) if !name.is_empty() => At::Sentinels(name.to_owned()),
+            ("cluster", "") => At::Cluster,
+            _ => return Err(()),
+        };
+        let default = if way == "sentinel" { SENTINEL_PORT } else { PORT };
         let hosts = hosts.split(',').map(|host| address(host, default)).collect::<Result<Vec<_>, ()>>()?;
-        let master = Some(path.to_owned()).filter(|path| !path.is_empty());
-        let fits = if sentinel { master.is_some() } else { master.is_none() && hosts.len() == 1 };
         let user = user.filter(|user| !user.is_empty());
-        fits.then_some(Self { secure, user, password, hosts, master }).ok_or(())
+        let fits = at != At::Redis || hosts.len() == 1;
+        fits.then_some(Self { secure, user, password, hosts, at }).ok_or(())
     }
 }
 
@@ -84,12 +99,15 @@ fn decoded(text: &str) -> Result<String, ()> {
 /// Without the password.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { secure, hosts, master, .. } = self;
-        let (tls, sentinel) =
-            (if *secure { "s" } else { "" }, if master.is_some() { "+sentinel" } else { "" });
+        let Self { secure, hosts, at, .. } = self;
+        let tls = if *secure { "s" } else { "" };
+        let (way, path) = match at {
+            At::Redis => ("", String::new()),
+            At::Sentinels(name) => ("+sentinel", format!("/{name}")),
+            At::Cluster => ("+cluster", String::new()),
+        };
         let hosts: Vec<_> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-        write!(f, "redis{tls}{sentinel}://{}", hosts.join(","))?;
-        master.iter().try_for_each(|master| write!(f, "/{master}"))
+        write!(f, "redis{tls}{way}://{}{path}", hosts.join(","))
     }
 }
 
@@ -112,6 +130,8 @@ mod tests {
         let url: RedisUrl = "rediss+sentinel://:x@a,b:7/main".parse().unwrap();
         assert_eq!(url.to_string(), "rediss+sentinel://a:26379,b:7/main");
         assert_eq!((url.user, url.password.as_deref()), (None, Some("x")));
+        let url: RedisUrl = "redis+cluster://a,b:7".parse().unwrap();
+        assert_eq!(url.to_string(), "redis+cluster://a:6379,b:7");
         assert_eq!("redis://[::1]:7000".parse::<RedisUrl>().unwrap().hosts, [("::1".to_owned(), 7000)]);
         assert_eq!("redis://[::1]".parse::<RedisUrl>().unwrap().hosts, [("::1".to_owned(), 6379)]);
     }
@@ -128,6 +148,8 @@ mod tests {
             "redis://x@a",
             "redis://:%zz@a",
             "redis+sentinel://a,b",
+            "redis+cluster://a/main",
+            "redis+more://a",
             "redis://a:b",
             "redis://a b",
         ] {

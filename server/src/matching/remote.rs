@@ -70,7 +70,7 @@ impl Redis {
 
     /// A connection of one's own, to wait on.
     pub(super) async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-        connect(&self.url, config).await
+        connect(&self.url, &self.prefix, config).await
     }
 }
 

@@ -115,7 +115,8 @@ impl Depot {
         std::thread::Builder::new().name("depot".to_owned()).spawn(move || {
             thread::prefer_latency();
             // Rooms that are read are large: they have a way of their own.
-            let (writes, reads) = (Way::new(redis.clone(), limit), Way::new(redis, limit));
+            let way = || Way::new(redis.clone(), &call.prefix, limit);
+            let (writes, reads) = (way(), way());
             let flusher = Flusher::new(queue, writes, call.clone(), limit, metrics, health);
             let read = flusher::read(wanted, reads, call, limit);
             runtime.block_on(async { tokio::join!(flusher.run(), read) });

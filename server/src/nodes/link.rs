@@ -37,7 +37,8 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(url: RedisUrl, call: Call, replicas: u32, limit: Duration) -> Self {
-        Self { way: Way::new(url, limit), call, script: Script::new(SCRIPT), replicas, limit }
+        let way = Way::new(url, &call.prefix, limit);
+        Self { way, call, script: Script::new(SCRIPT), replicas, limit }
     }
 
     /// Asks. One round trip, once there is a connection.

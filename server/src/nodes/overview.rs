@@ -130,7 +130,8 @@ impl Overview {
     ) -> io::Result<Arc<Self>> {
         let (to, wishes) = mpsc::unbounded_channel();
         let (limit, busiest) = (LIMIT.min(lease / 2), Box::new(busiest));
-        let (way, prefix) = (Way::new(url.clone(), limit), format!("{{{prefix}}}"));
+        let prefix = format!("{{{prefix}}}");
+        let way = Way::new(url.clone(), &prefix, limit);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("overview".to_owned()).spawn(move || {
             runtime.block_on(Thread { prefix, way, limit, me, busiest }.run(wishes));

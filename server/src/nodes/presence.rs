@@ -136,7 +136,7 @@ impl Abroad {
             let thread = Thread {
                 script: Script::new(include_str!("presence.lua")),
                 prefix: format!("{{{}}}", around.prefix),
-                way: Way::new(around.url.clone(), limit),
+                way: Way::new(around.url.clone(), &format!("{{{}}}", around.prefix), limit),
                 limit,
                 me,
             };

@@ -7,7 +7,7 @@ use super::{
     script::Call,
 };
 use crate::config::RedisUrl;
-use redis::Commands as _;
+use redis::{Commands as _, ErrorKind, ServerErrorKind};
 use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
@@ -39,11 +39,7 @@ impl Redis {
         let link = Link::new(url, Call::new("test", TTL), 0, Duration::from_secs(5));
         let redis =
             Self { child, port, runtime: Builder::new_current_thread().enable_all().build().unwrap(), link };
-        let start = Instant::now();
-        while redis.try_ask("a", Ask::Nodes).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(30), "Redis starts");
-            sleep(Duration::from_millis(10));
-        }
+        until("Redis starts", || redis.try_ask("a", Ask::Nodes).is_ok());
         redis
     }
 
@@ -56,7 +52,7 @@ impl Redis {
     }
 
     fn client(&self) -> redis::Connection {
-        redis::Client::open(("127.0.0.1", self.port)).unwrap().get_connection().unwrap()
+        client(self.port).unwrap()
     }
 
     /// Waits until rooms can be claimed, with these nodes alive.
@@ -70,6 +66,87 @@ impl Redis {
             }
             sleep(TTL / 8);
         }
+    }
+}
+
+/// Three masters, a third of the slots each.
+struct Cluster(Vec<(Child, u16)>);
+
+impl Cluster {
+    fn start() -> Self {
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = std::env::temp_dir();
+        let members = (0..3).map(|_| {
+            let (port, bus) = (port(), port());
+            let mut command = Command::new("redis-server");
+            command.args(["--cluster-enabled", "yes", "--save", "", "--bind", "127.0.0.1"]);
+            command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string()]);
+            command.args(["--cluster-config-file", &format!("nodes-{port}.conf")]);
+            command.args(["--dir", &folder.display().to_string()]).stdout(Stdio::null());
+            (command.spawn().expect("redis-server is installed"), port, bus)
+        });
+        let members: Vec<_> = members.collect();
+        for (n, (_, port, _)) in members.iter().enumerate() {
+            let slots = [[0, 5_460], [5_461, 10_922], [10_923, 16_383]][n];
+            until("it has its slots", || {
+                say(*port, redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(&slots[..]))
+            });
+            let (_, first, bus) = members[0];
+            let meet = redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(first).arg(bus).to_owned();
+            assert!(say(*port, &meet));
+        }
+        let cluster = Self(members.into_iter().map(|(child, port, _)| (child, port)).collect());
+        // Each of them sends to the one that has the key.
+        let hears = |port: &u16| {
+            let asked = client(*port)?.exists::<_, bool>("{test}:generation");
+            asked
+                .map_or_else(|error| error.kind() == ErrorKind::Server(ServerErrorKind::Moved), |_| true)
+                .then_some(())
+        };
+        until("they know each other", || cluster.0.iter().all(|(_, port)| hears(port).is_some()));
+        cluster
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for (child, port) in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+            let _ = std::fs::remove_file(std::env::temp_dir().join(format!("nodes-{port}.conf")));
+        }
+    }
+}
+
+fn client(port: u16) -> Option<redis::Connection> {
+    redis::Client::open(("127.0.0.1", port)).unwrap().get_connection().ok()
+}
+
+fn say(port: u16, what: &redis::Cmd) -> bool {
+    client(port).is_some_and(|mut client| what.query::<()>(&mut client).is_ok())
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn of_a_cluster_the_master_is_asked_that_has_the_keys_whoever_is_known() {
+    let cluster = Cluster::start();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    for (_, port) in &cluster.0 {
+        // The first that is named is not there.
+        let url: RedisUrl = format!("redis+cluster://127.0.0.1:1,127.0.0.1:{port}").parse().unwrap();
+        let link = Link::new(url, Call::new("test", TTL), 0, Duration::from_secs(5));
+        let ask = |ask| runtime.block_on(link.ask(&name("a"), &node("a", 0), &ask)).unwrap().said;
+        until("it settles", || {
+            assert_eq!(ask(Ask::Renew { had: false }), Said::Done);
+            matches!(ask(claim("r", "a")), Said::Ours { .. })
+        });
     }
 }
 

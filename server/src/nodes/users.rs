@@ -255,7 +255,7 @@ impl Link {
         // The callers' limits count.
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(None);
-        connect(&self.url, &config).await
+        connect(&self.url, &self.prefix, &config).await
     }
 
     fn used(&self, id: Id) -> String {

@@ -1,7 +1,8 @@
 //! The way to Redis: a connection that is made when it is needed, and made anew when it is no longer of use.
 
 use super::ask::Failure;
-use crate::config::RedisUrl;
+use crate::config::{At, RedisUrl};
+use futures_util::future::select_ok;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
     RedisError, RedisResult, ServerErrorKind, TlsMode,
@@ -14,6 +15,8 @@ use tokio::{sync::Mutex, time::timeout};
 /// The way to Redis, of one thread.
 pub(super) struct Way {
     url: RedisUrl,
+    /// What keys begin with, in braces.
+    prefix: String,
     /// Longest time until there is a connection.
     limit: Duration,
     connection: RefCell<Option<(u64, MultiplexedConnection)>>,
@@ -22,8 +25,9 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(url: RedisUrl, limit: Duration) -> Self {
-        Self { url, limit, connection: RefCell::new(None), making: Mutex::new(0) }
+    pub(super) fn new(url: RedisUrl, prefix: &str, limit: Duration) -> Self {
+        let prefix = prefix.to_owned();
+        Self { url, prefix, limit, connection: RefCell::new(None), making: Mutex::new(0) }
     }
 
     /// The connection, and its number.
@@ -46,7 +50,7 @@ impl Way {
         // The caller's limit counts, also for requests over the connection.
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(self.limit)).set_response_timeout(None);
-        connect(&self.url, &config).await.map_err(failure)
+        connect(&self.url, &self.prefix, &config).await.map_err(failure)
     }
 
     /// Asks something, in time or not at all.
@@ -74,30 +78,61 @@ impl Way {
     }
 }
 
-/// A new connection to the master.
+/// A new connection to the master: in a Redis Cluster, to that of this key (and all others, because they have
+/// the same hash tag).
 pub(crate) async fn connect(
     url: &RedisUrl,
+    key: &str,
     config: &AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
-    match &url.master {
-        Some(master) => sentinel(url, master)?.get_async_connection_with_config(config).await,
-        None => {
-            let info = address(url).remove(0).into_connection_info()?;
-            let mut login = RedisConnectionInfo::default();
-            if let Some(user) = &url.user {
-                login = login.set_username(user);
-            }
-            if let Some(password) = &url.password {
-                login = login.set_password(password);
-            }
-            let client = Client::open(info.set_redis_settings(login))?;
-            client.get_multiplexed_async_connection_with_config(config).await
+    match &url.at {
+        At::Redis => open(url, &url.hosts[0], config).await,
+        At::Sentinels(name) => sentinel(url, name)?.get_async_connection_with_config(config).await,
+        At::Cluster => {
+            // All at once: one that is dead must not use up the time.
+            let asked = url.hosts.iter().map(|host| Box::pin(follow(url, key, host, config)));
+            Ok(select_ok(asked).await?.0)
         }
     }
 }
 
+async fn open(
+    url: &RedisUrl,
+    host: &(String, u16),
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
+    let mut login = RedisConnectionInfo::default();
+    if let Some(user) = &url.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &url.password {
+        login = login.set_password(password);
+    }
+    let info = address(url, host).into_connection_info()?;
+    Client::open(info.set_redis_settings(login))?.get_multiplexed_async_connection_with_config(config).await
+}
+
+/// Asks a member of a cluster for a key, and goes where that says.
+async fn follow(
+    url: &RedisUrl,
+    key: &str,
+    host: &(String, u16),
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
+    let mut connection = open(url, host, config).await?;
+    let asked = redis::cmd("EXISTS").arg(key).query_async::<bool>(&mut connection).await;
+    let Err(error) = asked else { return Ok(connection) };
+    // Without a name, it is the host that was asked.
+    let there = error.redirect_node().and_then(|(there, _)| there.rsplit_once(':'));
+    let there = there.and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    let Some((name, port)) = there else { return Err(error) };
+    let name = if name.is_empty() { host.0.as_str() } else { name };
+    open(url, &(name.to_owned(), port), config).await
+}
+
 fn sentinel(url: &RedisUrl, master: &str) -> RedisResult<SentinelClient> {
-    let mut builder = SentinelClientBuilder::new(address(url), master, SentinelServerType::Master)?;
+    let hosts = url.hosts.iter().map(|host| address(url, host));
+    let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?;
     if url.secure {
         builder = builder
             .set_client_to_redis_tls_mode(TlsMode::Secure)
@@ -112,21 +147,22 @@ fn sentinel(url: &RedisUrl, master: &str) -> RedisResult<SentinelClient> {
     builder.build()
 }
 
-fn address(url: &RedisUrl) -> Vec<ConnectionAddr> {
-    let of = |(host, port): &(String, u16)| {
-        let (host, port) = (host.clone(), *port);
-        match url.secure {
-            true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            false => ConnectionAddr::Tcp(host, port),
-        }
-    };
-    url.hosts.iter().map(of).collect()
+fn address(url: &RedisUrl, (host, port): &(String, u16)) -> ConnectionAddr {
+    let (host, port) = (host.clone(), *port);
+    match url.secure {
+        true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        false => ConnectionAddr::Tcp(host, port),
+    }
 }
 
 pub(super) fn failure(error: RedisError) -> Failure {
     match error.kind() {
         ErrorKind::Server(
-            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading,
+            ServerErrorKind::ReadOnly
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::BusyLoading
+            | ServerErrorKind::Moved
+            | ServerErrorKind::ClusterDown,
         ) => Failure::ReadOnly(error.to_string()),
         ErrorKind::Io | ErrorKind::MasterNameNotFoundBySentinel => Failure::Away(error.to_string()),
         // A script that fails names the error of the command within it.

@@ -266,7 +266,7 @@ impl State {
     async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(None);
-        Ok(connect(&self.around.url, &config).await?)
+        Ok(connect(&self.around.url, &self.nudge_key(), &config).await?)
     }
 
     /// Has the events of all topics that are read here come here, for ever.

@@ -5,10 +5,18 @@
 use super::until;
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+/// The user of whom the guide says that he has all rights that a node needs.
+fn user() -> Vec<String> {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/guide/57-many-machines.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let line = guide.lines().find_map(|line| line.strip_prefix("user game ")).expect("it has a user");
+    line.split(' ').map(str::to_owned).collect()
+}
 
 /// Killed when it is dropped.
 pub struct Redis {
@@ -23,14 +31,22 @@ impl Redis {
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--user", "game"])
+            .args(user())
             .stdout(Stdio::null());
         let redis = Self { child: command.spawn().expect("redis-server is installed"), port };
         until("Redis answers", || redis.says("PING").is_some_and(|said| said.starts_with("+PONG")));
         redis
     }
 
+    /// For nodes, which have no more rights than they need.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://game:secret@127.0.0.1:{}", self.port)
+    }
+
+    fn connection(&self) -> redis::Connection {
+        let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
+        client.get_connection().expect("it answers")
     }
 
     /// The answer to a command, if there is one.
@@ -45,8 +61,20 @@ impl Redis {
 
     /// What a key has.
     pub fn value(&self, key: &str) -> Vec<u8> {
-        let mut connection = redis::Client::open(self.url()).unwrap().get_connection().expect("it answers");
+        let mut connection = self.connection();
         redis::Commands::get(&mut connection, key).expect("a text")
+    }
+
+    /// How long the lease of the node at this address lasts, unless it is renewed.
+    pub fn lease(&self, node: SocketAddr) -> Duration {
+        let mut connection = self.connection();
+        let leases: Vec<String> = redis::Commands::keys(&mut connection, "{driftless}:lease:*").unwrap();
+        let is_of = |key: &&String| {
+            let says: String = redis::Commands::get(&mut connection, key.as_str()).unwrap_or_default();
+            says.contains(&format!("{node}\""))
+        };
+        let lease = leases.iter().find(is_of).expect("it has one");
+        Duration::from_millis(redis::Commands::pttl(&mut connection, lease.as_str()).unwrap())
     }
 
     /// Stops it in its tracks, or has it go on.
