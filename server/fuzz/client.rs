@@ -44,8 +44,7 @@ pub fn fuzz(mut script: &[u8]) {
                 player: u32::from(a),
                 resumed: a & 2 != 0,
                 spectating: a & 4 != 0,
-                undone_after: u32::from(a & 8),
-                undone_until: u32::from(b) << (a & 16),
+                undone: vec![wire::Undone { after: u32::from(a & 8), until: u32::from(b) << (a & 16) }],
                 resume_window_ms: u32::from(b) * 100,
                 ..wire::Welcome::default()
             }))),

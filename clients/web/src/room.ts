@@ -3,6 +3,7 @@ import type { Core, CoreEvent } from "./core.js";
 import { Emitter, reported } from "./emitter.js";
 import { RoomError, SendError } from "./errors.js";
 import type { AnyKinds, Game, Kinds } from "./game.js";
+import type { Welcome } from "./gen/driftless/v1/server_pb.js";
 import { InputClock } from "./input_clock.js";
 import { Interpolation, type InterpolationOptions } from "./interpolation.js";
 import { type Member, takePresence } from "./members.js";
@@ -162,10 +163,10 @@ export class Room<
   private end: () => void = () => {};
   /** Time of the room's tick 0 by the server's clock, ms, as the last welcome says it. */
   private epoch: number | undefined;
-  /** Tick of the last event. */
-  private heard = 0;
-  /** Up to which tick it was told of what is undone. */
-  private told = 0;
+  /** Tick of the newest state or event. 0: none. */
+  private seen = 0;
+  /** The last tick of the last roll-back that a welcome has told of. */
+  private known = 0;
   private firstWelcome: { resolve: () => void; reject: (error: RoomError) => void } | undefined;
 
   /** @internal */
@@ -594,10 +595,11 @@ export class Room<
   private takeEvent(event: CoreEvent): void {
     switch (event.type) {
       case "welcome":
-        return this.takeWelcome(event.welcome.resumed);
+        return this.takeWelcome(event.welcome, event.undone);
       case "state": {
         const state = this.state;
         const now = this.timers.now();
+        this.seen = Math.max(this.seen, event.tick);
         if (state) {
           this.interpolator?.push(this.serverTime ?? 0, state);
           this.prediction?.state(now, event.input, state, this.core.session.isLate);
@@ -610,7 +612,7 @@ export class Room<
       }
       case "event": {
         const { tick, payload } = event.event;
-        this.heard = tick;
+        this.seen = Math.max(this.seen, tick);
         // If the game cannot decode it, that is the game's fault, and no reason to stop.
         return reported(() => this.emitter.emit("event", { tick, event: this.game.decodeEvent(payload) }));
       }
@@ -636,10 +638,12 @@ export class Room<
     }
   }
 
-  private takeWelcome(resumed: boolean): void {
-    const { schema, welcome } = this.core.session;
-    const epoch = Number(welcome?.epochUs ?? 0) / 1000;
+  private takeWelcome(welcome: Welcome, commandsUndone: boolean): void {
+    const { schema } = this.core.session;
+    const { resumed, undone } = welcome;
+    const epoch = Number(welcome.epochUs) / 1000;
     if (!resumed) {
+      this.seen = 0;
       this.memberMap.clear();
       this.sight.clear(this.tellLeft);
     }
@@ -649,24 +653,19 @@ export class Room<
     // A page that takes the seat of an earlier one has predicted nothing yet.
     const first = this.epoch === undefined;
     this.epoch = epoch;
-    if (schema && welcome) {
+    if (schema) {
       if (!resumed || first) this.prediction?.start(schema, welcome.player, welcome.tickRate);
       if (this.interpolation !== false) {
         const tickRate = Math.max(welcome.tickRate, 1);
         this.interpolator ??= new Interpolation(schema, tickRate, epoch, this.interpolation);
       }
     }
-    if (!resumed) this.heard = this.told = 0;
-    // A server that cannot know whether an earlier roll-back was told counts it in.
-    const after = Math.max(welcome?.undoneAfter ?? 0, this.told);
-    const until = welcome?.undoneUntil ?? 0;
-    const shown = this.state?.tick ?? Infinity;
-    const seen = Math.max(shown, this.heard, after + 1);
-    // The newest state is of before. Even if it is not undone, a command that was confirmed may be.
-    if (shown <= until) {
-      this.told = seen;
-      this.emitter.emit("rolledBack", { after, until: seen });
-    }
+    // All that was shown is of before the first of those that are news.
+    const after = undone.find(({ until }) => until > this.known)?.after ?? Infinity;
+    this.known = undone.at(-1)?.until ?? 0;
+    // Although nothing shown is undone, a command that was confirmed may be.
+    const until = Math.max(this.seen, commandsUndone ? after + 1 : 0);
+    if (this.seen && until > after) this.emitter.emit("rolledBack", { after, until });
     this.retiring?.close(1000, "");
     this.retiring = undefined;
     if (this.transport) this.paths.works(this.transport.name);

@@ -317,6 +317,27 @@ describe("when the connection ends", () => {
     expect(server.seats).toHaveLength(1);
   });
 
+  it("what is undone is told once, and no more of it than was shown", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const told: { after: number; until: number }[] = [];
+    room.on("rolledBack", (undone) => told.push(undone));
+    await timers.advance(1000);
+    const shown = room.state!.tick;
+    server.fail(shown - 3, shown + 100);
+    server.silent = true;
+    await timers.advance(3000);
+    expect([room.status.phase, told]).toEqual(["joined", [{ after: shown - 3, until: shown }]]);
+    server.fail(server.tick - 10, server.tick + 100); // of that, nothing was shown
+    server.silent = false;
+    await timers.advance(3000);
+    expect([room.status.phase, told.length]).toEqual(["joined", 1]);
+    const newest = room.state!.tick;
+    server.fail(newest - 5, newest + 100);
+    await timers.advance(3000);
+    expect(told.slice(1)).toEqual([{ after: newest - 5, until: newest }]);
+  });
+
   it("waits grow from at most 1 s to at most 30 s", async () => {
     const { timers, server, join } = world();
     const room = await join({ random: () => 0.999 });

@@ -501,24 +501,25 @@ impl ClientSession {
         if kept.is_none() {
             self.history.clear();
         }
-        let ((mut inputs, reliable_received, presence_version), (newest, heard, mut told)) = match kept {
-            Some(seat) => {
-                let Seat { inputs, reliable_received, presence_version, newest, heard, told, .. } = seat;
-                ((inputs, reliable_received, presence_version), (newest, heard, told))
+        let known = kept.as_ref().and_then(|seat| seat.welcome.undone.last()).map_or(0, |last| last.until);
+        let (mut inputs, reliable_received, presence_version, seen) = match kept {
+            Some(Seat { inputs, reliable_received, presence_version, seen, .. }) => {
+                (inputs, reliable_received, presence_version, seen)
             }
-            None => ((Inputs::new(self.config.delivery), 0, 0), (0, 0, 0)),
+            None => (Inputs::new(self.config.delivery), 0, 0, 0),
         };
         inputs.received(welcome.input_received);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
-        // A server that cannot know whether an earlier roll-back was told counts it in.
-        let (after, until) = (welcome.undone_after.max(told), welcome.undone_until);
-        // Its newest state is of before, so it has not been told yet. What comes after that, it has not seen.
-        // A command that was confirmed may be undone, too, although no state or event has told of it.
-        let undone = self.commands.are_confirmed_beyond(welcome.command_received);
-        let seen = newest.max(heard).max(if undone { after.saturating_add(1) } else { 0 });
-        if newest > 0 && seen > after && newest <= until {
-            self.events.push_back(ClientEvent::RolledBack { after, until: seen });
-            told = seen;
+        // All that it has seen is of before the first of those of which it has not been told.
+        if let Some(&wire::Undone { after, .. }) = welcome.undone.iter().find(|undone| undone.until > known)
+            && seen > 0
+        {
+            // A command that was confirmed may be undone, too, although no state or event has told of it.
+            let undone = self.commands.are_confirmed_beyond(welcome.command_received);
+            let until = seen.max(if undone { after.saturating_add(1) } else { 0 });
+            if until > after {
+                self.events.push_back(ClientEvent::RolledBack { after, until });
+            }
         }
         for command in dropped.into_iter().flatten() {
             let reason = SEAT_LOST.to_owned();
@@ -531,17 +532,8 @@ impl ClientSession {
             Delivery::Ordered => Duration::ZERO,
             Delivery::Datagram => tick / 5,
         };
-        self.seat = Some(Seat {
-            welcome,
-            schema,
-            ack_tick,
-            inputs,
-            reliable_received,
-            presence_version,
-            newest,
-            heard,
-            told,
-        });
+        self.seat =
+            Some(Seat { welcome, schema, ack_tick, inputs, reliable_received, presence_version, seen });
         self.phase = Phase::Active;
         self.link.next_ping = now;
         Ok(())
@@ -584,7 +576,7 @@ impl ClientSession {
             self.take_unread(now, head, bytes);
             return Ok(());
         }
-        seat.newest = head.tick;
+        seat.seen = seat.seen.max(head.tick);
         let predict_for = seat.welcome.tick_rate.max(1).saturating_mul(PREDICT_MS) / 1_000;
         self.history.apply(&seat.schema, head, shared, predict_for)?;
         self.link.has_state = true;
@@ -600,7 +592,8 @@ impl ClientSession {
 
     fn take_unread(&mut self, now: Instant, head: StateHead, bytes: usize) {
         let Some(seat) = &mut self.seat else { return };
-        (self.link.has_state, self.link.unread, seat.newest) = (true, Some(head.tick), head.tick);
+        (self.link.has_state, self.link.unread) = (true, Some(head.tick));
+        seat.seen = seat.seen.max(head.tick);
         self.link.acks.state(now, head.number, seat.ack_tick);
         seat.inputs.confirmed(head.input);
         let StateHead { tick, input, baseline, apart, .. } = head;
@@ -622,7 +615,7 @@ impl ClientSession {
         seat.reliable_received = reliable.sequence;
         let event = match reliable.body {
             Some(reliable::Body::Event(event)) => {
-                seat.heard = seat.heard.max(event.tick);
+                seat.seen = seat.seen.max(event.tick);
                 ClientEvent::Event(event)
             }
             Some(reliable::Body::CommandRefused(mut refused)) => {

@@ -21,5 +21,6 @@ mod spectators;
 mod states;
 mod timeouts;
 mod transports;
+mod undone;
 mod util;
 mod zones;

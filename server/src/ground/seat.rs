@@ -52,9 +52,6 @@ pub struct Seat {
     pub outbox: Mutex<SeatOutbox>,
     /// When the player was last heard from, and the round-trip time.
     pub vitals: Arc<Vitals>,
-    /// The tick after which all is undone that the player has seen, if that is more than the room's last
-    /// roll-back: it has not been back since an earlier one.
-    pub undone_after: Option<u32>,
     /// The player slot. Given back when the seat is dropped.
     pub place: Mutex<Option<Arc<Place>>>,
     /// Sequence of the last command that a connection of this seat handed to the room.
@@ -89,7 +86,6 @@ impl Seat {
                 queue: ReliableQueue::new(limits.reliable_messages, limits.reliable_bytes),
             }),
             vitals: Arc::default(),
-            undone_after: None,
             place: Mutex::default(),
             command_received: AtomicU64::new(0),
             command_done: AtomicU64::new(0),

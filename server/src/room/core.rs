@@ -122,8 +122,8 @@ pub struct RoomCore {
     done: Vec<(PlayerId, u64)>,
     /// Those that are refused.
     refused: Vec<(PlayerId, u64, String)>,
-    /// What was undone when the room was restored.
-    undone: Option<Undone>,
+    /// What was undone when the room was restored, oldest first.
+    undone: Vec<Undone>,
 }
 
 /// What others have to do after a call.
@@ -371,7 +371,7 @@ impl RoomCore {
             schema_checksum: OnceLock::new(),
             done: Vec::new(),
             refused: Vec::new(),
-            undone: None,
+            undone: Vec::new(),
         }
     }
 
@@ -430,9 +430,9 @@ impl RoomCore {
     pub fn take_settled(&mut self) -> bool {
         mem::take(&mut self.settled)
     }
-    /// What was undone when the room was restored.
-    pub fn undone(&self) -> Option<Undone> {
-        self.undone
+    /// What was undone each time that the room was restored, oldest first.
+    pub fn undone(&self) -> &[Undone] {
+        &self.undone
     }
     /// The record of the last tick, if this room is recorded.
     pub fn take_record(&mut self) -> Option<TickRecord> {

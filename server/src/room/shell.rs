@@ -563,8 +563,7 @@ impl Shell {
             input_received: seat.input_received.load(Ordering::Relaxed),
             // Those that wait for a tick may be lost with the server: they are sent again, and known then.
             command_received: seat.command_done(),
-            undone_after: core.undone().map_or(0, |undone| seat.undone_after.unwrap_or(undone.after)),
-            undone_until: core.undone().map_or(0, |undone| undone.until),
+            undone: core.undone().iter().copied().map(wire::Undone::from).collect(),
             ..wire::Welcome::default() // the rest is the session's
         };
         Seated { room: self.address.clone(), seat, welcome }

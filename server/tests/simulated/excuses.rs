@@ -38,8 +38,9 @@ pub struct Excuses {
     pub tight: bool,
     /// It never gets a fresh token, but when it connects.
     pub keeps_its_token: bool,
-    /// What of it may be undone, once it is told so.
-    pub undone: Loss,
+    /// What may have been undone of it with each server that died, of which it has yet to be told by a later
+    /// one, and the last connection before that.
+    undone: Vec<(u64, Loss)>,
     /// When the server stood still or was not there.
     stops: Vec<(Time, Time)>,
     /// How long the server keeps its seat for it.
@@ -66,7 +67,7 @@ impl Excuses {
             revoked: false,
             tight: setting.is_tight(),
             keeps_its_token,
-            undone: Loss::NOTHING,
+            undone: Vec::new(),
             stops: Vec::new(),
             patience: ms(window),
             notice: 2 * ms(setting.client_timeout),
@@ -120,6 +121,25 @@ impl Excuses {
         self.slow_until = self.slow_until.max(now + SLACK);
         self.troubled(now, Duration::ZERO);
         self.may_lose_its_seat(now, Duration::ZERO);
+    }
+
+    /// What is lost may be undone of it, when all connections up to this one are gone.
+    pub fn may_lose(&mut self, line: u64, loss: Loss) {
+        self.undone.push((line, loss));
+    }
+
+    /// How much may be undone of what it has seen. Whoever is at the other end of this connection tells it so
+    /// now, or never.
+    pub fn told_of_undone(&mut self, line: u64) -> Loss {
+        let heard = |(before, _): &(u64, Loss)| *before < line;
+        let most = self.undone.iter().filter(|undone| heard(undone)).map(|(_, loss)| *loss).max();
+        self.undone.retain(|undone| !heard(undone));
+        most.unwrap_or(Loss::NOTHING)
+    }
+
+    /// Whether something may be undone of which it was not told.
+    pub fn may_be_undone(&self) -> bool {
+        self.undone.iter().any(|(_, loss)| *loss > Loss::NOTHING)
     }
 
     /// Whether nothing has happened to it for a while.

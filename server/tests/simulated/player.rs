@@ -88,16 +88,8 @@ pub struct Player {
     lost_before: u32,
     /// When it came to know of its seat.
     pub seated_at: Time,
-    /// The last roll-back that it was told of. It is told again if nothing has come since.
-    rolled_back: Option<(u32, u32)>,
-    /// How much that one could undo.
-    told_before: Loss,
-    /// The last connection of anybody to a server that has died.
-    last_line: u64,
     /// When the server knows again what it has.
     settled_at: Time,
-    /// It did not before the last one died.
-    is_unsettled: bool,
     /// Since then nothing has happened to it.
     calm_since: Time,
     /// Its seat is gone, as it was told.
@@ -142,11 +134,7 @@ impl Player {
             state_at: Time::ZERO,
             lost_before: 0,
             seated_at: Time::ZERO,
-            rolled_back: None,
-            told_before: Loss::NOTHING,
-            last_line: 0,
             settled_at: Time::ZERO,
-            is_unsettled: false,
             calm_since: Time::ZERO,
             rejoins: false,
             wants_token: false,
@@ -513,20 +501,10 @@ impl Player {
                     self.told.refused(&refused, self.plays_tally() && !told)?
                 }
                 Event::Disconnected { cause, .. } => self.lost(&cause, now)?,
-                Event::RolledBack { after, until } if self.rolled_back == Some((after, until)) => {}
                 Event::RolledBack { after, until } => {
-                    self.rolled_back = Some((after, until));
                     self.settled_at = now + SETTLED;
-                    let exact = !std::mem::take(&mut self.is_unsettled);
-                    // A server that died before it knew that the earlier one was told has it counted in.
-                    let may = self.excuses.undone.and(self.told_before);
-                    self.told_before = self.excuses.undone;
-                    if self.line.is_some_and(|line| line > self.last_line) {
-                        self.excuses.undone = Loss::NOTHING;
-                    } else {
-                        self.is_unsettled = true; // whoever told it has died since, and the next tells it again
-                    }
-                    let ticks = self.told.rolled_back(after, until, exact)?;
+                    let may = self.excuses.told_of_undone(self.line.unwrap_or(0));
+                    let ticks = self.told.rolled_back(after, until)?;
                     let lost = Duration::from_secs(ticks.into()) / self.tick_rate();
                     keep(10, lost.is_zero() || may.covers(lost), || {
                         format!("of what it had seen, {lost:?} were undone ({after} to {until}), not {may:?}")
@@ -563,21 +541,18 @@ impl Player {
         let round_trip = Duration::from_millis(2 * u64::from(self.network.delay));
         self.told.seated(welcome.player, self.seats > 0, |since| since + round_trip > received);
         self.seats += 1;
-        (self.seated_at, self.excuses.undone) = (now, Loss::NOTHING);
+        self.excuses.told_of_undone(self.line.unwrap_or(0));
+        self.seated_at = now;
         Ok(())
     }
 
     /// The server dies, and so much is lost with it.
     pub fn may_lose(&mut self, loss: Loss, now: Time, lasts: Duration, line: u64) {
-        self.last_line = line;
         // What it has heard of two servers that went back is not known to the third.
-        if loss > Loss::NOTHING && (self.excuses.undone > Loss::NOTHING || now < self.settled_at) {
+        if loss > Loss::NOTHING && (self.excuses.may_be_undone() || now < self.settled_at) {
             self.excuses.may_lose_its_seat(now, lasts);
         }
-        if loss > Loss::NOTHING && now < self.settled_at {
-            (self.excuses.undone, self.is_unsettled) = (Loss::All, true); // it may be told of both
-        }
-        self.excuses.undone = self.excuses.undone.and(loss);
+        self.excuses.may_lose(line, loss);
         // A seat that it does not know of yet is none that it loses.
         if loss > Loss::NOTHING && loss.covers(now.saturating_sub(self.seated_at)) {
             self.excuses.may_lose_its_seat(now, lasts);
@@ -615,9 +590,7 @@ impl Player {
 
     fn saw(&mut self, tick: u32, now: Time) -> Kept {
         (self.state_at, self.heard) = (now, now);
-        if self.line.is_some_and(|line| line > self.last_line) {
-            self.excuses.undone = Loss::NOTHING; // it would have been told
-        }
+        self.excuses.told_of_undone(self.line.unwrap_or(0)); // it would have been
         self.told.state(tick, self.delivery == Delivery::Datagram)?;
         match &self.core {
             Some(core) if self.plays_tally() => self.told.shows(core, tick),

@@ -52,14 +52,6 @@ pub struct Store {
 impl Loss {
     pub const NOTHING: Self = Self::Last(Duration::ZERO);
 
-    /// After another one.
-    pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Last(one), Self::Last(other)) => Self::Last(one + other),
-            _ => Self::All,
-        }
-    }
-
     /// Whether so much of it may be lost.
     pub fn covers(self, lost: Duration) -> bool {
         match self {

@@ -27,8 +27,6 @@ pub struct Told {
     all: BTreeMap<u32, u64>,
     /// The server went back to an earlier state: commands may be lost that were confirmed.
     undone: bool,
-    /// Nobody knows the serial of its next private event.
-    unknown: bool,
     /// Its commands under way, by the number that the core gave.
     waiting: BTreeMap<u64, Asked>,
     /// Commands that were carried out; the core need not know that yet.
@@ -64,24 +62,21 @@ impl Told {
     }
 
     /// What happened after this tick, up to another, is undone. Returns how many ticks of that it has seen.
-    /// `exact`: and nothing before it.
-    pub fn rolled_back(&mut self, after: u32, until: u32, exact: bool) -> Result<u32, Broken> {
-        keep(10, until >= self.tick, || {
-            format!("up to tick {until} all is undone, but it has seen tick {}", self.tick)
+    pub fn rolled_back(&mut self, after: u32, until: u32) -> Result<u32, Broken> {
+        let seen = self.tick;
+        keep(10, after < until && until >= seen, || {
+            format!("after {after} up to {until} all is undone, but it has seen tick {seen}")
         })?;
         self.stands.split_off(&(after + 1));
         self.private.split_off(&(after + 1));
         self.all.split_off(&(after + 1));
         self.undone = true;
-        if !exact {
-            (self.unknown, self.all) = (true, BTreeMap::new());
-        }
         // Those may have been carried out, and are undone.
         for (number, asked) in std::mem::take(&mut self.waiting) {
             self.done.insert(number);
             self.unsure.insert(asked.n);
         }
-        Ok(self.tick.saturating_sub(after))
+        Ok(seen.saturating_sub(after))
     }
 
     /// It has asked to count.
@@ -133,8 +128,7 @@ impl Told {
         };
         let of_kind = if private { &mut self.private } else { &mut self.all };
         let last = of_kind.last_key_value().map(|(_, serial)| *serial);
-        let known = private && !std::mem::take(&mut self.unknown);
-        let before = if known { Some(last.unwrap_or(0)) } else { last.filter(|_| !private) };
+        let before = if private { Some(last.unwrap_or(0)) } else { last };
         let again = self.undone;
         of_kind.insert(tick, serial);
         // Of events for all, those count that it was there for.

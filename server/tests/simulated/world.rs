@@ -187,8 +187,12 @@ impl<'a> World<'a> {
     /// The server loses so much.
     pub fn lose(&mut self, death: Death, lasts: Duration) {
         let (now, loss) = (self.now, self.store.loss(death, self.now));
-        let line = self.next_line;
-        self.players.iter_mut().for_each(|player| player.may_lose(loss, now, lasts, line));
+        for player in &mut self.players {
+            // What nobody has accepted yet may reach the next server.
+            let line = player.line.unwrap_or(self.next_line);
+            let is_new = self.lines.get(&line).is_some_and(|line| line.answered_at.is_none());
+            player.may_lose(loss, now, lasts, line - u64::from(is_new));
+        }
     }
 
     /// There is no server until then.

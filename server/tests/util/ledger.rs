@@ -167,7 +167,7 @@ impl Bot {
             match event.unwrap() {
                 Event::Welcome(welcome) if welcome.resumed => {
                     assert_eq!(welcome.player, me);
-                    assert!(may_lose || welcome.undone_until == 0, "nothing is undone: {welcome:?}");
+                    assert!(may_lose || welcome.undone.is_empty(), "nothing is undone: {welcome:?}");
                     player.resumed += 1;
                     away = true;
                     back.lock().unwrap().push(Instant::now());

@@ -7,7 +7,7 @@ import { ServerFault } from "./fault.js";
 export class Commands {
   /** Unconfirmed commands, oldest first. The first has the wire number `confirmed + 1`. */
   private kept: Uint8Array[] = [];
-  private confirmed = 0;
+  confirmed = 0;
   /** The difference between the application's numbers and those on the wire. */
   private shift = 0;
   /** How many of `kept` were sent: on this connection, and on any connection of this seat. */

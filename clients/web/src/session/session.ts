@@ -62,7 +62,8 @@ export interface Join {
 
 /** What the server said. */
 export type SessionEvent =
-  | { type: "welcome"; welcome: Welcome }
+  /** `undone`: the room has gone back to before a command of which it was said that the server has it. */
+  | { type: "welcome"; welcome: Welcome; undone: boolean }
   /** `more`: it is more of the newest state, which was told before. */
   | { type: "state"; tick: number; input: number; full: boolean; more: boolean; bytes: number }
   | { type: "event"; event: Event }
@@ -450,7 +451,7 @@ export class Session {
     };
     this.phase = "active";
     this.link.nextPing = now;
-    this.events.push({ type: "welcome", welcome });
+    this.events.push({ type: "welcome", welcome, undone: this.commands.confirmed > received });
     for (const command of lost) this.events.push({ type: "refused", command, reason: SEAT_LOST });
   }
 

@@ -45,6 +45,8 @@ export class FakeServer {
   readonly messages: ClientMessage["body"][] = [];
   /** What spectators are told. */
   delayMs = 0;
+  /** What is undone, as all are told who come. */
+  readonly undone: { after: number; until: number }[] = [];
   /** States are not sent while this is set. */
   silent = false;
   /** Every newcomer is told this, and nothing else. */
@@ -100,6 +102,13 @@ export class FakeServer {
   restart(): void {
     this.cut();
     this.seats.length = 0;
+  }
+
+  /** It fails: the room goes back to this tick, and on from another. */
+  fail(after: number, until: number): void {
+    this.cut();
+    this.undone.push({ after, until });
+    this.tick = until + 2;
   }
 
   /** An event for all players. */
@@ -239,6 +248,7 @@ export class FakeServer {
         commandReceived: BigInt(seat.commandReceived),
         resumed,
         timeoutMs: 10_000,
+        undone: this.undone,
         spectating: seat.player === 0,
         delayMs: seat.player === 0 ? this.delayMs : 0,
       },

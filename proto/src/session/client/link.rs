@@ -34,12 +34,8 @@ pub(super) struct Seat {
     pub(super) reliable_received: u64,
     /// Version of the last presence received. 0: none.
     pub(super) presence_version: u64,
-    /// Tick of the newest state that came, over any connection.
-    pub(super) newest: u32,
-    /// Tick of the newest event that came.
-    pub(super) heard: u32,
-    /// Up to which tick it has been told of what is undone.
-    pub(super) told: u32,
+    /// Tick of the newest state or event that came, over any connection. 0: none.
+    pub(super) seen: u32,
 }
 
 impl Link {

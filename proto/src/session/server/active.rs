@@ -124,7 +124,7 @@ impl<S: StateTick> Active<S> {
             gate: gate(SECOND / u64::from(welcome.tick_rate.max(1)), delivery),
             command_received: welcome.command_received,
             command_done: None,
-            commands_undone: welcome.undone_until > 0,
+            commands_undone: !welcome.undone.is_empty(),
             pinged: None,
             spectates: welcome.spectating,
         }

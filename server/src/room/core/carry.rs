@@ -18,6 +18,7 @@ use bytes::Bytes;
 use driftless_proto::{
     limits::Limits,
     reliable::{ReliableQueue, SavedQueue},
+    wire,
 };
 use driftless_sim::{
     Answer, Away, JobError, JobId, PlayerId,
@@ -36,6 +37,8 @@ use std::{
 /// Ticks skipped when a room continues: whatever happened between its last tick and the next belongs to the
 /// old process, and whatever arrives now to the new one.
 const GAP: u32 = 2;
+/// Roll-backs that are kept in mind. Players would have to be away for more than so many in a row.
+const MOST_UNDONE: usize = 16;
 /// What a game is told about a job that was running when its server stopped.
 const STOPPED: &str = "the server stopped before the job was done";
 
@@ -64,7 +67,9 @@ pub struct Carried {
     reservations: Vec<reservations::Kept>,
     /// Whom it lets watch. (Spectators are not carried: they join again.)
     pub spectating: Spectating,
-    pub(super) undone: Option<Undone>,
+    /// What was undone, oldest first. Who has been told of what, each client knows itself: a server that
+    /// fails forgets that it has told.
+    pub(super) undone: Vec<Undone>,
 }
 
 /// What was undone when a room was restored after a failure: what happened after one tick, up to another.
@@ -74,6 +79,12 @@ pub struct Undone {
     pub after: u32,
     /// The last tick that anybody can have seen.
     pub until: u32,
+}
+
+impl From<Undone> for wire::Undone {
+    fn from(Undone { after, until }: Undone) -> Self {
+        Self { after, until }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,7 +104,6 @@ pub(super) struct CarriedSeat {
     reliable_sent: u64,
     reliable_lost_after: Option<u64>,
     reliable: Vec<Vec<u8>>,
-    undone_after: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -151,7 +161,7 @@ impl Carried {
             info,
             reservations: Vec::new(),
             spectating,
-            undone: None,
+            undone: Vec::new(),
         })
     }
 
@@ -223,6 +233,18 @@ impl Carried {
         }
     }
 
+    /// What happened after this tick is undone. It goes on above what anybody has seen.
+    pub(super) fn goes_back(&mut self, undone: Undone) {
+        if self.undone.len() >= MOST_UNDONE
+            && let [oldest, next, ..] = &mut self.undone[..]
+        {
+            // Who has not been back since is told a little too much, rather than nothing.
+            next.after = oldest.after;
+            self.undone.remove(0);
+        }
+        self.undone.push(undone);
+    }
+
     /// Publishes what the room shows to the server.
     pub fn show(&self, shared: &RoomShared) {
         shared.notice.close_joins(self.joins_closed);
@@ -259,7 +281,6 @@ impl CarriedSeat {
             reliable_sent: sent,
             reliable_lost_after: lost_after,
             reliable: kept.iter().map(|body| body.to_vec()).collect(),
-            undone_after: seat.undone_after,
         }
     }
 
@@ -278,14 +299,12 @@ impl CarriedSeat {
             reliable_sent: 0,
             reliable_lost_after: None,
             reliable: Vec::new(),
-            undone_after: None,
         })
     }
 
     fn restored(&self, room: Arc<RoomShared>, index: usize, limits: &Limits) -> Seat {
         let (user, name) = (self.user.as_str().into(), self.name.as_str().into());
         let mut seat = Seat::new(room, self.player, index, user, name, self.token, limits);
-        seat.undone_after = self.undone_after;
         seat.input_received = self.applied.into();
         seat.command_received = self.command_done.into();
         seat.done_commands(self.command_done);
@@ -311,15 +330,8 @@ impl CarriedSeat {
         self.reliable_acked += more;
     }
 
-    /// It comes from a process that failed: it may have sent all that was queued, and more. `undone`: what
-    /// happened after this tick is lost; for a player who was not back since an earlier loss, after that.
-    pub(super) fn failed(&mut self, undone: Option<u32>) {
-        if self.reliable_lost_after.is_none() {
-            self.undone_after = None; // it was back, and was told
-        }
-        if let Some(after) = undone {
-            self.undone_after = Some(self.undone_after.map_or(after, |earlier| earlier.min(after)));
-        }
+    /// It comes from a process that failed: it may have sent all that was queued, and more.
+    pub(super) fn failed(&mut self) {
         let last = self.reliable_acked.saturating_add(self.reliable.len() as u64);
         self.reliable_sent = last;
         self.reliable_lost_after.get_or_insert(last);
@@ -389,7 +401,7 @@ impl RoomCore {
             info: shared.notice.info(),
             reservations: self.reservations.save(),
             spectating: shared.spectating,
-            undone: self.undone,
+            undone: self.undone.clone(),
         }
     }
 

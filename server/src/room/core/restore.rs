@@ -123,17 +123,14 @@ fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
     }
     Ok(core.carry().map(|mut carried| {
         carried.members = members;
-        let undone = (until > after).then_some(after);
         for seat in &mut carried.seats {
-            seat.failed(undone);
+            seat.failed();
             if !here.contains(&seat.player) {
                 seat.absence = seat.absence.longer(until.saturating_sub(after));
             }
         }
         if until > after {
-            let before = carried.undone.filter(|before| before.until >= after);
-            carried.undone =
-                Some(Undone { after: before.map_or(after, |before| before.after.min(after)), until });
+            carried.goes_back(Undone { after, until });
         }
         carried.tick = until.max(after);
         carried

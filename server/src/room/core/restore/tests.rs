@@ -326,7 +326,7 @@ impl Story {
         }
         let mut lived = self.core.carry().unwrap();
         lived.members = restored.members;
-        lived.seats.iter_mut().for_each(|seat| seat.failed(None));
+        lived.seats.iter_mut().for_each(|seat| seat.failed());
         // Answers that have come since the last tick are lost with the process.
         lived.fail_jobs();
         restored.fail_jobs();
@@ -402,13 +402,13 @@ fn a_room_whose_journal_is_of_no_use_goes_back_to_its_checkpoint_and_says_so() {
         max_players: PLAYERS,
     };
     let (restored, why) = restore_or_go_back(failed(&room), &kind()).unwrap();
-    assert_eq!((restored.unwrap().undone, why), (None, None), "it is of use");
+    assert_eq!((restored.unwrap().undone, why), (Vec::new(), None), "it is of use");
     let mut changed = failed(&room);
     changed.frames.iter_mut().for_each(|frame| frame.checksum = frame.checksum.map(|checksum| checksum ^ 1));
     let (restored, why) = restore_or_go_back(changed, &kind()).unwrap();
     assert!(why.unwrap().contains("does something else"));
     let restored = restored.unwrap();
-    assert_eq!(restored.undone, Some(Undone { after: 1, until: 31 }));
+    assert_eq!(restored.undone, [Undone { after: 1, until: 31 }]);
     assert_eq!((restored.tick, restored.players()), (31, 1));
 }
 

@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Moved, MovedSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, TopicMessage, TopicMessageSchema, Welcome, WelcomeSchema } from "./server_pb.js";
+import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Moved, MovedSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, TopicMessage, TopicMessageSchema, Undone, UndoneSchema, Welcome, WelcomeSchema } from "./server_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { encodeState } from "./state_codec.js";
 import { decodeSchema, encodeSchema } from "./schema_codec.js";
@@ -135,8 +135,7 @@ export function encodeWelcome(message: MessageInitShape<typeof WelcomeSchema>, w
   if (message.commandReceived) writer.tag(13, 0).uint64(message.commandReceived);
   if (message.resumed) writer.tag(14, 0).bool(message.resumed);
   if (message.timeoutMs) writer.tag(15, 0).uint32(message.timeoutMs);
-  if (message.undoneAfter) writer.tag(16, 0).uint32(message.undoneAfter);
-  if (message.undoneUntil) writer.tag(17, 0).uint32(message.undoneUntil);
+  for (const value of message.undone ?? []) encodeUndone(value, writer.tag(16, 2).fork()).join();
   if (message.spectating) writer.tag(18, 0).bool(message.spectating);
   if (message.delayMs) writer.tag(19, 0).uint32(message.delayMs);
   return writer;
@@ -163,8 +162,7 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
     commandReceived: 0n,
     resumed: false,
     timeoutMs: 0,
-    undoneAfter: 0,
-    undoneUntil: 0,
+    undone: [],
     spectating: false,
     delayMs: 0,
   };
@@ -216,17 +214,48 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
       case 120:
         message.timeoutMs = reader.uint32();
         break;
-      case 128:
-        message.undoneAfter = reader.uint32();
-        break;
-      case 136:
-        message.undoneUntil = reader.uint32();
+      case 130:
+        message.undone.push(decodeUndone(reader, reader.uint32()));
         break;
       case 144:
         message.spectating = reader.bool();
         break;
       case 152:
         message.delayMs = reader.uint32();
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.Undone`. */
+export function encodeUndone(message: MessageInitShape<typeof UndoneSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.after) writer.tag(1, 0).uint32(message.after);
+  if (message.until) writer.tag(2, 0).uint32(message.until);
+  return writer;
+}
+
+/** Reads a `driftless.v1.Undone`: all of `bytes`, or the next `length` of a reader. */
+export function decodeUndone(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Undone {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: Undone = {
+    $typeName: "driftless.v1.Undone",
+    after: 0,
+    until: 0,
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 8:
+        message.after = reader.uint32();
+        break;
+      case 16:
+        message.until = reader.uint32();
         break;
       default:
         reader.skip(type, field);

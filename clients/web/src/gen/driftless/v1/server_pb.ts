@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/server.proto.
  */
 export const file_driftless_v1_server: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEixwMKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAASMwoNdG9rZW5fZXhwaXJlcxgIIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub2tlbkV4cGlyZXNIABIrCgV0b3BpYxgJIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub3BpY01lc3NhZ2VIABoXCgRQaW5nEg8KB3RpbWVfdXMYASABKARCBgoEYm9keSKRAwoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIOCgZwbGF5ZXIYAiABKA0SFAoMcmVzdW1lX3Rva2VuGAMgASgMEhgKEHJlc3VtZV93aW5kb3dfbXMYBCABKA0SEQoJdGlja19yYXRlGAUgASgNEhYKDnNlcnZlcl90aW1lX3VzGAYgASgEEhAKCGVwb2NoX3VzGAcgASgSEiQKBnNjaGVtYRgIIAEoCzIULmRyaWZ0bGVzcy52MS5TY2hlbWESDAoEcm9vbRgJIAEoCRIMCgRraW5kGAogASgJEgwKBHVzZXIYCyABKAkSFgoOaW5wdXRfcmVjZWl2ZWQYDCABKA0SGAoQY29tbWFuZF9yZWNlaXZlZBgNIAEoBBIPCgdyZXN1bWVkGA4gASgIEhIKCnRpbWVvdXRfbXMYDyABKA0SFAoMdW5kb25lX2FmdGVyGBAgASgNEhQKDHVuZG9uZV91bnRpbBgRIAEoDRISCgpzcGVjdGF0aW5nGBIgASgIEhAKCGRlbGF5X21zGBMgASgNIoMBCghSZWxpYWJsZRIQCghzZXF1ZW5jZRgBIAEoBBIkCgVldmVudBgCIAEoCzITLmRyaWZ0bGVzcy52MS5FdmVudEgAEjcKD2NvbW1hbmRfcmVmdXNlZBgEIAEoCzIcLmRyaWZ0bGVzcy52MS5Db21tYW5kUmVmdXNlZEgAQgYKBGJvZHkiJgoFRXZlbnQSDAoEdGljaxgBIAEoDRIPCgdwYXlsb2FkGAIgASgMIjEKDkNvbW1hbmRSZWZ1c2VkEg8KB2NvbW1hbmQYASABKAQSDgoGcmVhc29uGAIgASgJIl8KCFByZXNlbmNlEiUKB21lbWJlcnMYAiADKAsyFC5kcmlmdGxlc3MudjEuTWVtYmVyEg8KB3ZlcnNpb24YAyABKAQSDQoFc2luY2UYBCABKAQSDAoEbW9yZRgFIAEoCCLPAgoGTWVtYmVyEgwKBHVzZXIYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdwbGF5ZXJzGAMgAygNEhMKC2Nvbm5lY3Rpb25zGAQgASgNEisKBmNoYW5nZRgFIAEoDjIbLmRyaWZ0bGVzcy52MS5NZW1iZXIuQ2hhbmdlEg0KBWF0X3VzGAYgASgEEg4KBnJ0dF91cxgHIAEoDRILCgNucGMYCCABKAgiqQEKBkNoYW5nZRIWChJDSEFOR0VfVU5TUEVDSUZJRUQQABIRCg1DSEFOR0VfSk9JTkVEEAESDwoLQ0hBTkdFX0xFRlQQAhIPCgtDSEFOR0VfQVdBWRADEg8KC0NIQU5HRV9CQUNLEAQSFAoQQ0hBTkdFX1RJTUVEX09VVBAFEhcKE0NIQU5HRV9ESVNDT05ORUNURUQQBhISCg5DSEFOR0VfUkVNT1ZFRBAHIk8KClNlcnZlclBvbmcSDwoHdGltZV91cxgBIAEoBBIWCg5zZXJ2ZXJfdGltZV91cxgCIAEoBBIYChBjb21tYW5kX3JlY2VpdmVkGAMgASgEIh0KDFRva2VuRXhwaXJlcxINCgVpbl9tcxgBIAEoDSK6AQoMVG9waWNNZXNzYWdlEg0KBXRvcGljGAEgASgJEgoKAmlkGAIgASgJEi0KBGtpbmQYAyABKA4yHy5kcmlmdGxlc3MudjEuVG9waWNNZXNzYWdlLktpbmQSDQoFZXZlbnQYBCABKAkSDAoEdGV4dBgFIAEoCSJDCgRLaW5kEg4KCktJTkRfRVZFTlQQABIOCgpLSU5EX0JFR1VOEAESDAoIS0lORF9HQVAQAhINCglLSU5EX09WRVIQAyJnCgdHb29kYnllEgwKBGNvZGUYASABKA0SDgoGcmVhc29uGAIgASgJEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgDIAEoDRIiCgVtb3ZlZBgEIAEoCzITLmRyaWZ0bGVzcy52MS5Nb3ZlZCIwCgVNb3ZlZBIMCgRub2RlGAEgASgJEgsKA3VybBgCIAEoCRIMCgRxdWljGAMgASgJYgZwcm90bzM", [file_driftless_v1_schema, file_driftless_v1_state]);
+  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEixwMKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAASMwoNdG9rZW5fZXhwaXJlcxgIIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub2tlbkV4cGlyZXNIABIrCgV0b3BpYxgJIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub3BpY01lc3NhZ2VIABoXCgRQaW5nEg8KB3RpbWVfdXMYASABKARCBgoEYm9keSKRAwoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIOCgZwbGF5ZXIYAiABKA0SFAoMcmVzdW1lX3Rva2VuGAMgASgMEhgKEHJlc3VtZV93aW5kb3dfbXMYBCABKA0SEQoJdGlja19yYXRlGAUgASgNEhYKDnNlcnZlcl90aW1lX3VzGAYgASgEEhAKCGVwb2NoX3VzGAcgASgSEiQKBnNjaGVtYRgIIAEoCzIULmRyaWZ0bGVzcy52MS5TY2hlbWESDAoEcm9vbRgJIAEoCRIMCgRraW5kGAogASgJEgwKBHVzZXIYCyABKAkSFgoOaW5wdXRfcmVjZWl2ZWQYDCABKA0SGAoQY29tbWFuZF9yZWNlaXZlZBgNIAEoBBIPCgdyZXN1bWVkGA4gASgIEhIKCnRpbWVvdXRfbXMYDyABKA0SJAoGdW5kb25lGBAgAygLMhQuZHJpZnRsZXNzLnYxLlVuZG9uZRISCgpzcGVjdGF0aW5nGBIgASgIEhAKCGRlbGF5X21zGBMgASgNSgQIERASIiYKBlVuZG9uZRINCgVhZnRlchgBIAEoDRINCgV1bnRpbBgCIAEoDSKDAQoIUmVsaWFibGUSEAoIc2VxdWVuY2UYASABKAQSJAoFZXZlbnQYAiABKAsyEy5kcmlmdGxlc3MudjEuRXZlbnRIABI3Cg9jb21tYW5kX3JlZnVzZWQYBCABKAsyHC5kcmlmdGxlc3MudjEuQ29tbWFuZFJlZnVzZWRIAEIGCgRib2R5IiYKBUV2ZW50EgwKBHRpY2sYASABKA0SDwoHcGF5bG9hZBgCIAEoDCIxCg5Db21tYW5kUmVmdXNlZBIPCgdjb21tYW5kGAEgASgEEg4KBnJlYXNvbhgCIAEoCSJfCghQcmVzZW5jZRIlCgdtZW1iZXJzGAIgAygLMhQuZHJpZnRsZXNzLnYxLk1lbWJlchIPCgd2ZXJzaW9uGAMgASgEEg0KBXNpbmNlGAQgASgEEgwKBG1vcmUYBSABKAgizwIKBk1lbWJlchIMCgR1c2VyGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHcGxheWVycxgDIAMoDRITCgtjb25uZWN0aW9ucxgEIAEoDRIrCgZjaGFuZ2UYBSABKA4yGy5kcmlmdGxlc3MudjEuTWVtYmVyLkNoYW5nZRINCgVhdF91cxgGIAEoBBIOCgZydHRfdXMYByABKA0SCwoDbnBjGAggASgIIqkBCgZDaGFuZ2USFgoSQ0hBTkdFX1VOU1BFQ0lGSUVEEAASEQoNQ0hBTkdFX0pPSU5FRBABEg8KC0NIQU5HRV9MRUZUEAISDwoLQ0hBTkdFX0FXQVkQAxIPCgtDSEFOR0VfQkFDSxAEEhQKEENIQU5HRV9USU1FRF9PVVQQBRIXChNDSEFOR0VfRElTQ09OTkVDVEVEEAYSEgoOQ0hBTkdFX1JFTU9WRUQQByJPCgpTZXJ2ZXJQb25nEg8KB3RpbWVfdXMYASABKAQSFgoOc2VydmVyX3RpbWVfdXMYAiABKAQSGAoQY29tbWFuZF9yZWNlaXZlZBgDIAEoBCIdCgxUb2tlbkV4cGlyZXMSDQoFaW5fbXMYASABKA0iugEKDFRvcGljTWVzc2FnZRINCgV0b3BpYxgBIAEoCRIKCgJpZBgCIAEoCRItCgRraW5kGAMgASgOMh8uZHJpZnRsZXNzLnYxLlRvcGljTWVzc2FnZS5LaW5kEg0KBWV2ZW50GAQgASgJEgwKBHRleHQYBSABKAkiQwoES2luZBIOCgpLSU5EX0VWRU5UEAASDgoKS0lORF9CRUdVThABEgwKCEtJTkRfR0FQEAISDQoJS0lORF9PVkVSEAMiZwoHR29vZGJ5ZRIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIaChJyZWNvbm5lY3RfYWZ0ZXJfbXMYAyABKA0SIgoFbW92ZWQYBCABKAsyEy5kcmlmdGxlc3MudjEuTW92ZWQiMAoFTW92ZWQSDAoEbm9kZRgBIAEoCRILCgN1cmwYAiABKAkSDAoEcXVpYxgDIAEoCWIGcHJvdG8z", [file_driftless_v1_schema, file_driftless_v1_state]);
 
 /**
  * @generated from message driftless.v1.ServerMessage
@@ -226,21 +226,13 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
   timeoutMs: number;
 
   /**
-   * The room was restored after a failure: what happened after tick `undone_after`, up to tick
-   * `undone_until`, is undone, whatever states and events the client got of it. The ticks of the room go on
-   * above `undone_until`. Said to all who resume from then on: for a client whose newest state is above
-   * `undone_until`, it is no news. Both 0: nothing was undone.
+   * What was undone each time that the room was restored after a failure, oldest first, whatever states and
+   * events the client got of it. Said to all who come: to a client that had a welcome of the room before,
+   * what that one says is no news. At most 16.
    *
-   * @generated from field: uint32 undone_after = 16;
+   * @generated from field: repeated driftless.v1.Undone undone = 16;
    */
-  undoneAfter: number;
-
-  /**
-   * See `undone_after`.
-   *
-   * @generated from field: uint32 undone_until = 17;
-   */
-  undoneUntil: number;
+  undone: Undone[];
 
   /**
    * The client watches and may not play: because it asked to, or because of who it is.
@@ -263,6 +255,32 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_driftless_v1_server, 1);
+
+/**
+ * What happened in a room after one tick, up to another, is undone. Its ticks go on above that.
+ *
+ * @generated from message driftless.v1.Undone
+ */
+export type Undone = Message<"driftless.v1.Undone"> & {
+  /**
+   * @generated from field: uint32 after = 1;
+   */
+  after: number;
+
+  /**
+   * Above `after`, and no later than the `after` of the next one.
+   *
+   * @generated from field: uint32 until = 2;
+   */
+  until: number;
+};
+
+/**
+ * Describes the message driftless.v1.Undone.
+ * Use `create(UndoneSchema)` to create a new message.
+ */
+export const UndoneSchema: GenMessage<Undone> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_server, 2);
 
 /**
  * A message that arrives exactly once and in order, and is sent again after a resume if it was not received.
@@ -300,7 +318,7 @@ export type Reliable = Message<"driftless.v1.Reliable"> & {
  * Use `create(ReliableSchema)` to create a new message.
  */
 export const ReliableSchema: GenMessage<Reliable> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 2);
+  messageDesc(file_driftless_v1_server, 3);
 
 /**
  * Something that happened in the game.
@@ -328,7 +346,7 @@ export type Event = Message<"driftless.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 3);
+  messageDesc(file_driftless_v1_server, 4);
 
 /**
  * The server did not carry out a command. The connection stays open.
@@ -356,7 +374,7 @@ export type CommandRefused = Message<"driftless.v1.CommandRefused"> & {
  * Use `create(CommandRefusedSchema)` to create a new message.
  */
 export const CommandRefusedSchema: GenMessage<CommandRefused> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 4);
+  messageDesc(file_driftless_v1_server, 5);
 
 /**
  * Who is in the room: a list with a version that rises by one with each change. Each member carries the
@@ -403,7 +421,7 @@ export type Presence = Message<"driftless.v1.Presence"> & {
  * Use `create(PresenceSchema)` to create a new message.
  */
 export const PresenceSchema: GenMessage<Presence> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 5);
+  messageDesc(file_driftless_v1_server, 6);
 
 /**
  * A user in a room. Several connections of one user are one member.
@@ -472,7 +490,7 @@ export type Member = Message<"driftless.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 6);
+  messageDesc(file_driftless_v1_server, 7);
 
 /**
  * @generated from enum driftless.v1.Member.Change
@@ -538,7 +556,7 @@ export enum Member_Change {
  * Describes the enum driftless.v1.Member.Change.
  */
 export const Member_ChangeSchema: GenEnum<Member_Change> = /*@__PURE__*/
-  enumDesc(file_driftless_v1_server, 6, 0);
+  enumDesc(file_driftless_v1_server, 7, 0);
 
 /**
  * Answers the client's ping.
@@ -573,7 +591,7 @@ export type ServerPong = Message<"driftless.v1.ServerPong"> & {
  * Use `create(ServerPongSchema)` to create a new message.
  */
 export const ServerPongSchema: GenMessage<ServerPong> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 7);
+  messageDesc(file_driftless_v1_server, 8);
 
 /**
  * The client's token is about to expire. The client sends a fresh one with Renew; without it, the server ends
@@ -595,7 +613,7 @@ export type TokenExpires = Message<"driftless.v1.TokenExpires"> & {
  * Use `create(TokenExpiresSchema)` to create a new message.
  */
 export const TokenExpiresSchema: GenMessage<TokenExpires> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 8);
+  messageDesc(file_driftless_v1_server, 9);
 
 /**
  * What a topic says to those who read it: each event once, in order. Sent at most once per tick.
@@ -640,7 +658,7 @@ export type TopicMessage = Message<"driftless.v1.TopicMessage"> & {
  * Use `create(TopicMessageSchema)` to create a new message.
  */
 export const TopicMessageSchema: GenMessage<TopicMessage> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 9);
+  messageDesc(file_driftless_v1_server, 10);
 
 /**
  * @generated from enum driftless.v1.TopicMessage.Kind
@@ -679,7 +697,7 @@ export enum TopicMessage_Kind {
  * Describes the enum driftless.v1.TopicMessage.Kind.
  */
 export const TopicMessage_KindSchema: GenEnum<TopicMessage_Kind> = /*@__PURE__*/
-  enumDesc(file_driftless_v1_server, 9, 0);
+  enumDesc(file_driftless_v1_server, 10, 0);
 
 /**
  * The last message of a connection. The transport's close follows, with the same code.
@@ -723,7 +741,7 @@ export type Goodbye = Message<"driftless.v1.Goodbye"> & {
  * Use `create(GoodbyeSchema)` to create a new message.
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 10);
+  messageDesc(file_driftless_v1_server, 11);
 
 /**
  * The node that has a room.
@@ -758,5 +776,5 @@ export type Moved = Message<"driftless.v1.Moved"> & {
  * Use `create(MovedSchema)` to create a new message.
  */
 export const MovedSchema: GenMessage<Moved> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 11);
+  messageDesc(file_driftless_v1_server, 12);
 
