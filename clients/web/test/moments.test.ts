@@ -26,7 +26,8 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
 });
 
 it("a repeated input keeps its own moment", () => {
-  const inputs = new Inputs(true);
+  const inputs = new Inputs();
+  inputs.welcomed(true, 0, false);
   const sent = (moment: number) => {
     inputs.push(moment, Uint8Array.of(1));
     const { moment: newest, previousMoments } = inputs.next()!;

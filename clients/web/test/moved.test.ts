@@ -61,6 +61,7 @@ describe("a client that is sent to another node", () => {
     await it.timers.advance(60);
     room.send(Uint8Array.of(1));
     await it.timers.advance(60);
+    it.server.stoodStill = true;
     it.server.goodbye(CloseCode.Moved, "moved", 0, { node: "b", url: "ws://b", quic: "" });
     it.server.event("2");
     await it.timers.advance(300);

@@ -338,6 +338,23 @@ describe("when the connection ends", () => {
     expect(told.slice(1)).toEqual([{ after: newest - 5, until: newest }]);
   });
 
+  it.each([true, false])("inputs are sent again to a room that stood still meanwhile: %s", async (stood) => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(1000);
+    const [seat] = server.seats;
+    server.links.find((link) => link.open)!.deaf = true;
+    for (let n = 0; n < 3; n++) {
+      room.send(new Uint8Array([1]));
+      await timers.advance(50);
+    }
+    const before = seat!.x;
+    server.stoodStill = stood;
+    server.cut();
+    await timers.advance(5000);
+    expect([room.status.phase, seat!.x - before]).toEqual(["joined", stood ? 3 : 0]);
+  });
+
   it("waits grow from at most 1 s to at most 30 s", async () => {
     const { timers, server, join } = world();
     const room = await join({ random: () => 0.999 });

@@ -112,7 +112,8 @@ describe("golden vectors of inputs", () => {
 
   it.each(names)("%s", (name) => {
     const vector = JSON.parse(readFileSync(new URL(name, inputs), "utf8")) as InputVector;
-    const queue = new Inputs(true);
+    const queue = new Inputs();
+    queue.welcomed(true, 0, false);
     const sent = vector.inputs.map(({ payload, moment }) => {
       queue.push(moment / 128, unhex(payload));
       return encodeClientMessage({ body: { case: "input", value: queue.next()! } }).finish();

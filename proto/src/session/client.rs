@@ -282,15 +282,11 @@ impl ClientSession {
     pub fn reconnected(&mut self, now: Instant, rejoin: bool, delivery: Delivery) {
         self.config.delivery = delivery;
         let resume = !rejoin && self.seat.as_ref().is_some_and(Seat::can_be_resumed);
-        let goes_on = self.phase == Phase::Closed(CloseCode::Moved);
         self.phase = Phase::Hello { resume, sent: false };
         self.link = Link::new(now, delivery);
         self.history.reconnected(delivery);
         self.commands.disconnected();
         self.topics.disconnected();
-        if let Some(seat) = &mut self.seat {
-            seat.inputs.reconnected(delivery, goes_on);
-        }
     }
 
     /// The newest state applied. Kept across a reconnection; a new seat starts without one.
@@ -506,9 +502,9 @@ impl ClientSession {
             Some(Seat { inputs, reliable_received, presence_version, seen, .. }) => {
                 (inputs, reliable_received, presence_version, seen)
             }
-            None => (Inputs::new(self.config.delivery), 0, 0, 0),
+            None => (Inputs::new(), 0, 0, 0),
         };
-        inputs.received(welcome.input_received);
+        inputs.welcomed(self.config.delivery, welcome.input_received, welcome.stood_still);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
         // All that it has seen is of before the first of those of which it has not been told.
         if let Some(&wire::Undone { after, .. }) = welcome.undone.iter().find(|undone| undone.until > known)

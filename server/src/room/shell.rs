@@ -711,7 +711,9 @@ impl Shell {
                 at: self.settings.clock.micros(clock::now()),
             });
         }
-        Ok(self.seated(seat))
+        let mut seated = self.seated(seat);
+        seated.welcome.stood_still = absent;
+        Ok(seated)
     }
 
     /// A connection is lost.
@@ -808,6 +810,7 @@ impl Shell {
     }
 
     fn hand_over(&mut self, wanted: oneshot::Sender<Option<Carried>>) {
+        self.settle_absent();
         // Each round has effects only if a seat has ended in the one before, so it comes to an end.
         while self.guarded(|core| core.part(Away::Closed)).is_some() && self.apply_effects() {}
         let carried = self.guarded(RoomCore::carry).flatten();

@@ -24,9 +24,7 @@ export class Inputs {
   private last = 0;
   /** How many of them, the newest, were not sent on this connection. */
   private unsent = 0;
-
-  /** `repeats`: inputs may be lost, so messages carry the others, too. */
-  constructor(public repeats: boolean) {}
+  private repeats = false;
 
   /** The new input's number. `moment`: what the player was shown when acting, ticks. 0: unknown. */
   push(moment: number, payload: Uint8Array): number {
@@ -59,25 +57,20 @@ export class Inputs {
     this.keep(Math.max(this.last - sequence, this.unsent));
   }
 
-  /** The welcome names the last input that the server took: numbers continue above it. */
-  received(sequence: number): void {
-    this.last = Math.max(this.last, sequence);
-    this.keep(this.last - sequence);
-  }
-
   /**
-   * There is a new connection. If the room `goesOn` at another node, what it has not got is sent again: it
-   * stood still meanwhile. Otherwise, what was for the previous connection is outdated.
+   * The welcome over a new connection names the last input that the server took: numbers continue above it.
+   * If the room `stoodStill` meanwhile, what it has not got is sent again. Otherwise, what was for the
+   * previous connection is outdated. `repeats`: inputs may be lost, so messages carry the others, too.
    */
-  reconnected(repeats: boolean, goesOn: boolean): void {
-    if (!goesOn) this.kept = [];
-    this.unsent = this.kept.length;
+  welcomed(repeats: boolean, sequence: number, stoodStill: boolean): void {
     this.repeats = repeats;
+    this.last = Math.max(this.last, sequence);
+    this.keep(stoodStill ? this.last - sequence : 0);
+    this.unsent = this.kept.length;
   }
 
   private keep(count: number): void {
     this.kept.splice(0, this.kept.length - count);
-    this.unsent = Math.min(this.unsent, this.kept.length);
   }
 }
 

@@ -130,8 +130,6 @@ type Body = NonNullable<MessageInitShape<typeof ClientMessageSchema>["body"]>;
  */
 export class Session {
   private phase: Phase = "hello";
-  /** The goodbye says that the room goes on at another node. */
-  private goesOn = false;
   private link: Link;
   private seat: Seat | undefined;
   private readonly commands = new Commands(MAX_COMMANDS);
@@ -149,7 +147,7 @@ export class Session {
     earlier?: { token: Uint8Array; reliableReceived: bigint },
   ) {
     if (earlier) {
-      const inputs = new Inputs(delivery === "datagram");
+      const inputs = new Inputs();
       const nothing = { welcome: undefined, schema: undefined, presenceVersion: 0n, listing: false };
       this.seat = { ...earlier, room: join.room, inputs, ...nothing };
     }
@@ -317,8 +315,6 @@ export class Session {
     this.link = newLink(now, delivery, this.resumption !== undefined && !rejoin);
     this.commands.disconnected();
     this.topics.disconnected();
-    this.seat?.inputs.reconnected(delivery === "datagram", this.goesOn);
-    this.goesOn = false;
   }
 
   private nextBody(now: number): Body | undefined {
@@ -395,7 +391,6 @@ export class Session {
         throw new ServerFault("unexpected", "welcome");
       case "goodbye":
         this.phase = "closed";
-        this.goesOn = !!body.value.moved;
         this.events.push({ type: "goodbye", goodbye: body.value });
         return;
       case "serverPing":
@@ -436,8 +431,8 @@ export class Session {
     const received = Number(welcome.commandReceived);
     if (old && !old.welcome) this.commands.adopt(received);
     else this.commands.confirm(received);
-    const inputs = old?.inputs ?? new Inputs(this.delivery === "datagram");
-    inputs.received(welcome.inputReceived);
+    const inputs = old?.inputs ?? new Inputs();
+    inputs.welcomed(this.delivery === "datagram", welcome.inputReceived, welcome.stoodStill);
     this.seat = {
       token: welcome.resumeToken,
       room: welcome.room,

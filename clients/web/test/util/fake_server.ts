@@ -47,6 +47,8 @@ export class FakeServer {
   delayMs = 0;
   /** What is undone, as all are told who come. */
   readonly undone: { after: number; until: number }[] = [];
+  /** Whoever resumes is told that the room has come from another node. */
+  stoodStill = false;
   /** States are not sent while this is set. */
   silent = false;
   /** Every newcomer is told this, and nothing else. */
@@ -249,6 +251,7 @@ export class FakeServer {
         resumed,
         timeoutMs: 10_000,
         undone: this.undone,
+        stoodStill: resumed && this.stoodStill,
         spectating: seat.player === 0,
         delayMs: seat.player === 0 ? this.delayMs : 0,
       },

@@ -34,9 +34,8 @@ struct Kept {
 }
 
 impl Inputs {
-    pub(super) fn new(delivery: Delivery) -> Self {
-        let repeats = delivery == Delivery::Datagram;
-        Self { kept: VecDeque::new(), last: 0, unsent: 0, repeats }
+    pub(super) fn new() -> Self {
+        Self { kept: VecDeque::new(), last: 0, unsent: 0, repeats: false }
     }
 
     /// The new input's number. None: there are none left.
@@ -83,20 +82,13 @@ impl Inputs {
         }
     }
 
-    /// The welcome names the last input that the server took: numbers continue above it.
-    pub(super) fn received(&mut self, sequence: u32) {
+    /// The welcome over a new connection names the last input that the server took: numbers continue above
+    /// it. If the room `stood_still` meanwhile, what it has not got is sent again. Otherwise, what was for
+    /// the previous connection is outdated.
+    pub(super) fn welcomed(&mut self, delivery: Delivery, sequence: u32, stood_still: bool) {
         self.last = self.last.max(sequence);
-        let missing = (self.last - sequence) as usize;
+        let missing = if stood_still { (self.last - sequence) as usize } else { 0 };
         self.kept.drain(..self.kept.len().saturating_sub(missing));
-        self.unsent = self.unsent.min(self.kept.len());
-    }
-
-    /// A new connection. If the room goes on at another node, what it has not got is sent again: it stood
-    /// still meanwhile. Otherwise, what was for the previous connection is outdated.
-    pub(super) fn reconnected(&mut self, delivery: Delivery, goes_on: bool) {
-        if !goes_on {
-            self.kept.clear();
-        }
         self.unsent = self.kept.len();
         self.repeats = delivery == Delivery::Datagram;
     }

@@ -93,7 +93,8 @@ pub(super) struct CarriedSeat {
     user: String,
     name: String,
     token: ResumeToken,
-    /// Whether its player was connected: a room that ends in order has none of those.
+    /// Whether its player was connected, or had yet to come from another node: for its game, it is there. A
+    /// room that ends in order has none of those.
     pub(super) connected: bool,
     /// How long its player has been away, if it is.
     pub(super) absence: Before,
@@ -265,14 +266,14 @@ impl Carried {
 
 impl CarriedSeat {
     fn of(taken: &Taken, tick: u32) -> Self {
-        let Taken { seat, applied, connection, absence, .. } = taken;
+        let Taken { seat, applied, connection, absent, absence, .. } = taken;
         let SavedQueue { acked, sent, kept, lost_after } = seat.outbox.lock().queue().save();
         Self {
             player: seat.player,
             user: seat.user.to_string(),
             name: seat.name.to_string(),
             token: seat.token,
-            connected: connection.is_some(),
+            connected: connection.is_some() || *absent,
             absence: absence.map_or_else(Before::default, |absence| absence.until(tick)),
             applied: *applied,
             // What has arrived since the last tick is lost: its player sends it again.

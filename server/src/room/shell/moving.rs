@@ -63,7 +63,6 @@ impl Shell {
             let _ = tell.send(None);
             return;
         }
-        self.settle_absent();
         self.way = Way::Stops { since: clock::now(), tell };
     }
 
@@ -140,7 +139,7 @@ impl Shell {
     }
 
     /// Those who have not come are away.
-    fn settle_absent(&mut self) {
+    pub(super) fn settle_absent(&mut self) {
         let absent = self.guarded(|core| core.settle_absent()).unwrap_or_default();
         let at = self.settings.clock.micros(clock::now());
         for player in absent {

@@ -138,6 +138,7 @@ export function encodeWelcome(message: MessageInitShape<typeof WelcomeSchema>, w
   for (const value of message.undone ?? []) encodeUndone(value, writer.tag(16, 2).fork()).join();
   if (message.spectating) writer.tag(18, 0).bool(message.spectating);
   if (message.delayMs) writer.tag(19, 0).uint32(message.delayMs);
+  if (message.stoodStill) writer.tag(20, 0).bool(message.stoodStill);
   return writer;
 }
 
@@ -165,6 +166,7 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
     undone: [],
     spectating: false,
     delayMs: 0,
+    stoodStill: false,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -222,6 +224,9 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
         break;
       case 152:
         message.delayMs = reader.uint32();
+        break;
+      case 160:
+        message.stoodStill = reader.bool();
         break;
       default:
         reader.skip(type, field);
