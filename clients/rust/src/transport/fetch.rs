@@ -44,7 +44,9 @@ pub(super) struct Fetched {
 pub(super) async fn listed(target: &Target, round_trip: impl Fn(Duration)) -> Result<Fetched, DialError> {
     let address = target.address();
     let answer = get(&address, round_trip).await.map_err(|e| target.unreachable(e))?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    // It may just have ended.
+    let (head, body) =
+        answer.split_once("\r\n\r\n").ok_or_else(|| target.unreachable("closed before it had answered"))?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     if status != 200 {
         return Err(DialError::Refused { address, status, body: body.chars().take(200).collect() });
@@ -86,6 +88,23 @@ fn hash(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Promise 9: "Honest clients are not punished for what the server, a proxy or the network did".
+    #[tokio::test]
+    async fn a_server_that_ends_before_it_has_answered_is_asked_again() {
+        for begun in ["", "HTTP/1.1 200 OK\r\n"] {
+            let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let target = Target::parse(&format!("ws://{}", server.local_addr().unwrap())).unwrap();
+            let ends = async {
+                let (mut tcp, _) = server.accept().await.unwrap();
+                assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
+                tcp.write_all(begun.as_bytes()).await.unwrap();
+            };
+            let (asked, ()) = tokio::join!(listed(&target, |_| ()), ends);
+            let error = asked.unwrap_err();
+            assert!(error.may_retry(), "{error}");
+        }
+    }
 
     #[test]
     fn hashes_and_port_are_read_and_what_else_there_is_does_not_matter() {
