@@ -5,7 +5,7 @@
 //! | [`core`] | a node's lease and rooms: what to ask next, what is owned until when: pure |
 //! | [`ask`] | questions and answers |
 //! | [`script`], `script.lua` | what they do in Redis, each in one atomic call |
-//! | [`link`], [`way`] | the connection |
+//! | [`link`], [`way`], [`sentinel`] | the connection |
 //! | [`keeper`] | the thread that asks, and who waits for it |
 //! | [`node`] | what a node says of itself; which one is to have a new room |
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
@@ -62,6 +62,7 @@ mod node;
 mod overview;
 mod presence;
 mod script;
+mod sentinel;
 mod transfer;
 mod users;
 mod way;

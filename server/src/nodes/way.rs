@@ -1,13 +1,11 @@
 //! The way to Redis: a connection that is made when it is needed, and made anew when it is no longer of use.
 
-use super::ask::Failure;
+use super::{ask::Failure, sentinel};
 use crate::config::{At, RedisUrl};
 use futures_util::future::select_ok;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, RedisResult, ServerErrorKind, TlsMode,
-    aio::MultiplexedConnection,
-    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+    RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
 };
 use std::{cell::RefCell, time::Duration};
 use tokio::{sync::Mutex, time::timeout};
@@ -87,7 +85,7 @@ pub(crate) async fn connect(
 ) -> RedisResult<MultiplexedConnection> {
     match &url.at {
         At::Redis => open(url, &url.hosts[0], config).await,
-        At::Sentinels(name) => sentinel(url, name)?.get_async_connection_with_config(config).await,
+        At::Sentinels(name) => sentinel::connect(url, name, config).await,
         At::Cluster => {
             // All at once: one that is dead must not use up the time.
             let asked = url.hosts.iter().map(|host| Box::pin(follow(url, key, host, config)));
@@ -101,15 +99,7 @@ async fn open(
     host: &(String, u16),
     config: &AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
-    let mut login = RedisConnectionInfo::default();
-    if let Some(user) = &url.user {
-        login = login.set_username(user);
-    }
-    if let Some(password) = &url.password {
-        login = login.set_password(password);
-    }
-    let info = address(url, host).into_connection_info()?;
-    Client::open(info.set_redis_settings(login))?.get_multiplexed_async_connection_with_config(config).await
+    client(url, host, true)?.get_multiplexed_async_connection_with_config(config).await
 }
 
 /// Asks a member of a cluster for a key, and goes where that says.
@@ -130,29 +120,21 @@ async fn follow(
     open(url, &(name.to_owned(), port), config).await
 }
 
-fn sentinel(url: &RedisUrl, master: &str) -> RedisResult<SentinelClient> {
-    let hosts = url.hosts.iter().map(|host| address(url, host));
-    let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?;
-    if url.secure {
-        builder = builder
-            .set_client_to_redis_tls_mode(TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-    }
-    if let Some(user) = &url.user {
-        builder = builder.set_client_to_redis_username(user);
-    }
-    if let Some(password) = &url.password {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    builder.build()
-}
-
-fn address(url: &RedisUrl, (host, port): &(String, u16)) -> ConnectionAddr {
+/// For a Redis, with a `login`; or for a Sentinel.
+pub(super) fn client(url: &RedisUrl, (host, port): &(String, u16), login: bool) -> RedisResult<Client> {
     let (host, port) = (host.clone(), *port);
-    match url.secure {
+    let address = match url.secure {
         true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
         false => ConnectionAddr::Tcp(host, port),
+    };
+    let mut settings = RedisConnectionInfo::default();
+    if let Some(user) = url.user.as_ref().filter(|_| login) {
+        settings = settings.set_username(user);
     }
+    if let Some(password) = url.password.as_ref().filter(|_| login) {
+        settings = settings.set_password(password);
+    }
+    Client::open(address.into_connection_info()?.set_redis_settings(settings))
 }
 
 pub(super) fn failure(error: RedisError) -> Failure {
