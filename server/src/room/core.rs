@@ -13,7 +13,7 @@ use super::{
     npcs::{Npc, Npcs},
     pace::Rhythm,
     reports::ReportLimit,
-    reservations::Reservations,
+    reservations::{self, Reservations},
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
     spectators::Spectators,
@@ -107,6 +107,8 @@ pub struct RoomCore {
     journaled: usize,
     /// What a journal says besides.
     joined: Vec<Joined>,
+    /// What has happened to reservations since the last frame.
+    reserved: Vec<reservations::Change>,
     resumed: Vec<(PlayerId, u64)>,
     /// A player is back of whom it was unknown which messages it has.
     settled: bool,
@@ -363,6 +365,7 @@ impl RoomCore {
             journal: None,
             journaled: 0,
             joined: Vec::new(),
+            reserved: Vec::new(),
             resumed: Vec::new(),
             settled: false,
             removed: Vec::new(),
@@ -460,16 +463,23 @@ impl RoomCore {
     /// Keeps a seat for each of these up to a tick, or none at all if there are not as many.
     pub fn reserve(&mut self, reservations: Vec<Reservation>, until: u32) -> Result<(), JoinError> {
         self.check_entry(reservations.len())?;
-        for reservation in reservations {
-            self.reservations.keep(reservation, until);
-        }
-        self.count();
+        self.change_reservations(reservations::Change::Kept(reservations, until));
+        // At once: the tokens are given away. A room without a journal has a checkpoint soon.
+        self.settled |= !self.journals();
+        self.write_journal(self.tick, None, None);
         Ok(())
     }
 
     /// Gives up seats that are kept, if nobody has taken them.
     pub fn release(&mut self, tokens: &[ReservationToken]) {
-        self.reservations.release(tokens);
+        self.change_reservations(reservations::Change::Released(tokens.to_vec()));
+    }
+
+    fn change_reservations(&mut self, change: reservations::Change) {
+        self.reservations.apply(&change);
+        if self.journals() {
+            self.reserved.push(change);
+        }
         self.count();
     }
 
@@ -514,7 +524,7 @@ impl RoomCore {
         name: Arc<str>,
     ) -> Result<Arc<Seat>, JoinError> {
         self.check_entry(1)?;
-        self.take_seat(connection, user, name)
+        self.take_seat(connection, user, name, None)
     }
 
     /// The same for somebody to whom a seat may have been promised. If none is (any more), it is a join like
@@ -529,10 +539,7 @@ impl RoomCore {
         if self.over || !self.reservations.is_for(token, &user) {
             return self.join(connection, user, name);
         }
-        let seat = self.take_seat(connection, user, name)?;
-        self.reservations.taken(token, seat.player);
-        self.count();
-        Ok(seat)
+        self.take_seat(connection, user, name, Some(token))
     }
 
     fn take_seat(
@@ -540,6 +547,7 @@ impl RoomCore {
         connection: ConnectionId,
         user: Arc<str>,
         name: Arc<str>,
+        reservation: Option<ReservationToken>,
     ) -> Result<Arc<Seat>, JoinError> {
         self.check_user(&user)?;
         let token = ResumeToken::random().map_err(|e| JoinError::Random(e.to_string()))?;
@@ -550,6 +558,9 @@ impl RoomCore {
             .take(connection, |player, index| Seat::new(shared, player, index, user, name, token, limits))
             .ok_or_else(|| JoinError::UsedUp(self.shared.name.to_string()))?;
         seat.outbox.lock().attach(connection, 0);
+        if let Some(reservation) = reservation {
+            self.change_reservations(reservations::Change::Taken(reservation, seat.player));
+        }
         if !seat.user.starts_with(GUEST) {
             self.note(Action::User { player: seat.player, user: seat.user.to_string() });
             self.game.identify(seat.player, &seat.user);
@@ -642,7 +653,7 @@ impl RoomCore {
             self.take_orders();
             return Some(Detached::Kept(seat));
         }
-        self.reservations.give_back(seat.player);
+        self.change_reservations(reservations::Change::GivenBack(seat.player));
         self.end_seat(seat.player).map(Detached::Ended)
     }
 
@@ -788,7 +799,7 @@ impl RoomCore {
     /// Writes what has happened since the last frame to the journal, if there is one.
     fn write_journal(&mut self, since: u32, tick: Option<u32>, checksum: Option<u32>) {
         let Self { journal: Some(journal), record, recorded, journaled, .. } = self else { return };
-        let Self { joined, resumed, removed, passed, done, refused, acknowledged, .. } = self;
+        let Self { joined, reserved, resumed, removed, passed, done, refused, acknowledged, .. } = self;
         if !journal.is_full() {
             if tick.is_some() {
                 journal.write(&Written { since, tick, ..Written::default() });
@@ -803,6 +814,7 @@ impl RoomCore {
             actions,
             inputs,
             joined,
+            reserved,
             resumed,
             removed,
             passed,
@@ -813,6 +825,7 @@ impl RoomCore {
         });
         acknowledged.clear();
         joined.clear();
+        reserved.clear();
         resumed.clear();
         removed.clear();
         passed.clear();

@@ -2,12 +2,14 @@
 //! game got, in order, and what its seats and their reliable messages depend on besides.
 //!
 //! A room writes a frame after each step, before anybody is told of it: no state, event or confirmation
-//! leaves that is not in the journal. New seats are written at once, because their players get tokens between
-//! two ticks. [`core::restore`](super::core::restore) has a room go through its frames again.
+//! leaves that is not in the journal. New seats and reservations are written at once, because somebody gets
+//! their tokens between two ticks. [`core::restore`](super::core::restore) has a room go through its frames
+//! again.
 //!
 //! A room that keeps checkpoints only writes frames, too, but they say no more than which ticks there were:
 //! whoever restores it knows how far it had come.
 
+use super::reservations::Change;
 use crate::ground::seat::{ResumeToken, Seat};
 use bytes::Bytes;
 use driftless_sim::{
@@ -40,6 +42,8 @@ pub struct Written<'a> {
     pub inputs: &'a [PlayerInput<Bytes>],
     /// The seats of those who joined.
     pub joined: &'a [Joined],
+    /// What has happened to reservations, before all else.
+    pub reserved: &'a [Change],
     /// The last reliable message that each player had who is back, in order.
     pub resumed: &'a [(PlayerId, u64)],
     /// Players who are removed: nobody comes back to their seats, which end with their connections.
@@ -64,6 +68,7 @@ pub struct Frame {
     pub(super) actions: Vec<Acted>,
     pub(super) inputs: Vec<Input>,
     pub(super) joined: Vec<Joined>,
+    pub(super) reserved: Vec<Change>,
     pub(super) resumed: Vec<(PlayerId, u64)>,
     pub(super) removed: Vec<PlayerId>,
     pub(super) passed: Vec<Passed>,

@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default)]
 pub struct Reservations(Vec<Kept>);
 
+/// What happens to them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Change {
+    /// Seats are kept, up to this tick.
+    Kept(Vec<Reservation>, u32),
+    /// A player has come with the token, and has the seat.
+    Taken(ReservationToken, PlayerId),
+    /// The player has never learnt of the seat, and may come again with the token, if it had one.
+    GivenBack(PlayerId),
+    /// Those that nobody has taken are given up.
+    Released(Vec<ReservationToken>),
+}
+
 /// One of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kept {
@@ -25,9 +38,29 @@ impl Reservations {
         self.0.iter().filter(|kept| kept.taken.is_none()).count()
     }
 
-    /// Keeps a seat up to this tick.
-    pub fn keep(&mut self, reservation: Reservation, until: u32) {
-        self.0.push(Kept { reservation, until, taken: None });
+    /// Something happens to them.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Kept(reservations, until) => {
+                let kept = |reservation: &Reservation| Kept {
+                    reservation: reservation.clone(),
+                    until: *until,
+                    taken: None,
+                };
+                self.0.extend(reservations.iter().map(kept));
+            }
+            Change::Taken(token, player) => {
+                let of = self.0.iter_mut().find(|kept| kept.reservation.token == *token);
+                of.into_iter().for_each(|kept| kept.taken = Some(*player));
+            }
+            Change::GivenBack(player) => {
+                let of = self.0.iter_mut().find(|kept| kept.taken == Some(*player));
+                of.into_iter().for_each(|kept| kept.taken = None);
+            }
+            Change::Released(tokens) => {
+                self.0.retain(|kept| kept.taken.is_some() || !tokens.contains(&kept.reservation.token));
+            }
+        }
     }
 
     /// Whether a seat is kept for this user with this token.
@@ -35,27 +68,9 @@ impl Reservations {
         self.0.iter().any(|kept| kept.is_for(token, user))
     }
 
-    /// Its player has the seat.
-    pub fn taken(&mut self, token: ReservationToken, player: PlayerId) {
-        if let Some(kept) = self.0.iter_mut().find(|kept| kept.reservation.token == token) {
-            kept.taken = Some(player);
-        }
-    }
-
-    /// The player has never learnt of the seat, and may come again with the token. False: without one.
-    pub fn give_back(&mut self, player: PlayerId) -> bool {
-        let kept = self.0.iter_mut().find(|kept| kept.taken == Some(player));
-        kept.map(|kept| kept.taken = None).is_some()
-    }
-
     /// The player's seat has ended.
     pub fn ended(&mut self, player: PlayerId) {
         self.0.retain(|kept| kept.taken != Some(player));
-    }
-
-    /// Gives up those that nobody has taken.
-    pub fn release(&mut self, tokens: &[ReservationToken]) {
-        self.0.retain(|kept| kept.taken.is_some() || !tokens.contains(&kept.reservation.token));
     }
 
     /// Forgets those that are over. Returns whether any were.

@@ -22,7 +22,7 @@
 //! number that is missing.
 
 /// The version of what is in frames. Raise it with every change.
-pub(crate) const VERSION: u8 = 4;
+pub(crate) const VERSION: u8 = 5;
 /// The beginning of a file.
 pub(crate) const HEAD: [u8; 12] =
     [b'D', b'R', b'I', b'F', b'T', b'J', b'N', b'L', VERSION, !VERSION, VERSION, !VERSION];

@@ -198,6 +198,12 @@ impl Carried {
         self.answers.iter().map(|answer| answer.id).collect()
     }
 
+    /// Seats that are kept free.
+    #[cfg(test)]
+    pub(super) fn reserved(&self) -> usize {
+        Reservations::restored(self.reservations.clone()).waiting()
+    }
+
     /// Of its jobs, nothing but which they are.
     #[cfg(test)]
     pub(super) fn fail_jobs(&mut self) {

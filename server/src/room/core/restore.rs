@@ -145,10 +145,11 @@ fn connection_of(player: PlayerId) -> ConnectionId {
 impl RoomCore {
     /// Goes through a frame.
     fn redo(&mut self, frame: Frame) -> Result<(), String> {
-        let Frame { since, tick, actions, inputs, joined, resumed, .. } = frame;
+        let Frame { since, tick, actions, inputs, joined, reserved, resumed, .. } = frame;
         let Frame { removed, passed, done, refused, acknowledged, checksum, .. } = frame;
         self.tick = since;
         self.carry_out_redone();
+        reserved.iter().for_each(|change| self.reservations.apply(change));
         let (mut joined, mut resumed) = (joined.into_iter(), resumed.into_iter());
         let step = tick.unwrap_or(since.saturating_add(1));
         let mut begun = false;
@@ -190,6 +191,7 @@ impl RoomCore {
         }
         let Some(tick) = tick else { return Ok(()) };
         self.tick = tick;
+        self.reservations.pass(tick);
         self.game.step(tick);
         self.take_orders();
         if checksum.is_some_and(|checksum| checksum != self.game.checksum()) {
@@ -281,6 +283,7 @@ impl RoomCore {
                 self.take_orders();
                 if self.npcs.remove(player).is_none() {
                     self.seats.free(player);
+                    self.reservations.ended(player);
                 }
             }
             Acted::Away(player, why) => {

@@ -3,7 +3,10 @@
 
 use super::*;
 use crate::{
-    ground::id::RoomId,
+    ground::{
+        id::RoomId,
+        reservation::{Reservation, ReservationToken},
+    },
     room::{
         jobs::Asked,
         journal::{Journal, Written},
@@ -150,6 +153,11 @@ impl Journal for Frames {
 #[derive(Debug, Clone)]
 enum What {
     Join,
+    /// Two seats are kept for so many ticks.
+    Reserve(u32),
+    /// Somebody comes with a token; whether or not the welcome arrives.
+    Take(usize, bool),
+    Release(usize),
     Lose(usize),
     Resume(usize),
     Leave(usize),
@@ -178,6 +186,7 @@ struct Story {
     jobs: Vec<Asked>,
     seats: Vec<(Arc<Seat>, u32, u64)>,
     connections: u64,
+    tokens: Vec<ReservationToken>,
 }
 
 fn kind() -> GameKind {
@@ -195,14 +204,22 @@ impl Story {
         let frames = Frames::default();
         core.keep_journal(Box::new(frames.clone()));
         let beginning = core.checkpoint().unwrap();
-        Self { core, frames, beginning, jobs: Vec::new(), seats: Vec::new(), connections: 0 }
+        Self {
+            core,
+            frames,
+            beginning,
+            jobs: Vec::new(),
+            seats: Vec::new(),
+            connections: 0,
+            tokens: Vec::new(),
+        }
     }
 
     fn happens(&mut self, what: &What) {
         self.connections += 1;
         let (core, connection) = (&mut self.core, ConnectionId(self.connections));
         let at = match what {
-            Join | Tick | Checkpoint => 0,
+            Join | Reserve(_) | Take(..) | Release(_) | Tick | Checkpoint => 0,
             Lose(n)
             | Acknowledge(n)
             | Answered(n)
@@ -224,6 +241,29 @@ impl Story {
                 if let Ok(seat) = core.join(connection, name.clone(), name) {
                     self.seats.push((seat, 0, 0));
                 }
+                false
+            }
+            (Reserve(ticks), _) => {
+                let reservation = || Reservation { token: ReservationToken::random().unwrap(), user: None };
+                let reservations = vec![reservation(), reservation()];
+                let tokens: Vec<_> = reservations.iter().map(|reservation| reservation.token).collect();
+                if core.reserve(reservations, core.tick_number() + ticks).is_ok() {
+                    self.tokens.extend(tokens);
+                }
+                false
+            }
+            (Take(n, welcomed), _) => {
+                let name: Arc<str> = format!("n{connection}").into();
+                let token = self.tokens.get(n % self.tokens.len().max(1)).copied();
+                match token.map(|token| core.join_reserved(connection, name.clone(), name, token)) {
+                    Some(Ok(seat)) if *welcomed => self.seats.push((seat, 0, 0)),
+                    _ => drop(core.lost(connection, false, Away::Disconnected)),
+                }
+                false
+            }
+            (Release(n), _) => {
+                let token = self.tokens.get(n % self.tokens.len().max(1)).copied();
+                core.release(token.as_slice());
                 false
             }
             (Tick | Checkpoint, _) => {
@@ -424,6 +464,23 @@ fn what_players_have_acknowledged_is_in_the_journal_once_a_second() {
     assert_eq!(restored.seats[0].acknowledged(), 1);
 }
 
+// Promise 10: "What was acknowledged as durable MUST survive the death of its node."
+#[test]
+fn seats_that_are_kept_for_a_match_are_kept_in_the_process_that_goes_on() {
+    let reserved = |story: &[What]| {
+        survives(story);
+        let mut room = Story::new();
+        story.iter().for_each(|what| room.happens(what));
+        room.ends().1.reserved()
+    };
+    assert_eq!(reserved(&[Tick, Reserve(200)]), 2, "also before the next tick");
+    assert_eq!(reserved(&[Reserve(200), Checkpoint, Tick, Take(0, true), Tick]), 1);
+    assert_eq!(reserved(&[Reserve(200), Tick, Take(0, true), Tick, Leave(0), Tick]), 1, "it is used up");
+    assert_eq!(reserved(&[Reserve(200), Tick, Take(0, false), Tick]), 2, "it is given back");
+    assert_eq!(reserved(&[Reserve(200), Tick, Release(0), Tick]), 1);
+    assert_eq!(reserved(&[Tick, Reserve(2), Tick, Tick, Tick]), 0, "their time is over");
+}
+
 #[test]
 fn npcs_without_a_place_are_not_seated_later() {
     // Three have places; of six who are asked for, and one for each who joins, the others are forgotten.
@@ -468,6 +525,9 @@ fn anything() -> impl Strategy<Value = What> {
     let n = 0..PLAYERS as usize * 2;
     prop_oneof![
         2 => Just(Join),
+        1 => (0..9u32).prop_map(Reserve),
+        1 => (n.clone(), any::<bool>()).prop_map(|(n, welcomed)| Take(n, welcomed)),
+        1 => n.clone().prop_map(Release),
         1 => n.clone().prop_map(Lose),
         1 => n.clone().prop_map(Resume),
         1 => n.clone().prop_map(Leave),
