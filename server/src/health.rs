@@ -87,8 +87,18 @@ impl Health {
 
     /// Adds a part, which is well. Its metric is `driftless_failing{part="NAME"}`.
     pub fn part(&self, name: PartName, matters: Matters) -> Arc<Part> {
+        self.add(name, matters, None)
+    }
+
+    /// Adds a part that is not well yet, which nobody has to be told of.
+    pub fn part_to_be(&self, name: PartName, matters: Matters, why: &str) -> Arc<Part> {
+        self.add(name, matters, Some(why.to_owned()))
+    }
+
+    fn add(&self, name: PartName, matters: Matters, why: Option<String>) -> Arc<Part> {
         let failing = self.metrics.failing(name.text());
-        let state = State { since: Instant::now(), why: None };
+        failing.set(why.is_some().into());
+        let state = State { since: Instant::now(), why };
         let part = Arc::new(Part { name, matters, failing, state: Mutex::new(state) });
         self.parts.lock().push(part.clone());
         part

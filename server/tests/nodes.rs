@@ -9,7 +9,7 @@ use driftless_proto::code::CloseCode;
 use driftless_server::config::Config;
 use serde_json::Value;
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 use util::{Player, TestServer, config, eventually, http, process::Process, quic::wait, redis::Redis, until};
@@ -55,6 +55,17 @@ fn has_lobby(server: &Process) -> bool {
 
 fn json(response: &http::Response) -> Value {
     serde_json::from_str(&response.body).expect("JSON")
+}
+
+// "`/readyz`: red when [...] a part is not well without which nobody can come".
+#[test]
+fn a_node_that_has_had_no_lease_yet_is_not_ready() {
+    // The kernel takes connections; nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let redis = format!("redis://{}", silent.local_addr().unwrap());
+    let server = TestServer::start(Config { redis: redis.parse().ok(), lease: LEASE, ..config() });
+    let ready = server.get("/readyz");
+    assert_eq!((ready.status, &json(&ready)["failing"]), (503, &serde_json::json!(["lease"])));
 }
 
 // Promise 10

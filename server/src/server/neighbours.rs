@@ -61,7 +61,11 @@ pub(super) fn join(
     let around = Surroundings {
         metrics: metrics.clone(),
         redis: health.part(PartName::Redis, Matters::ToOperators),
-        lease: health.part(PartName::Lease, Matters::ToNewcomers),
+        lease: health.part_to_be(
+            PartName::Lease,
+            Matters::ToNewcomers,
+            "this node has no lease in Redis yet, and can have no rooms",
+        ),
         load: load(config, registry.clone(), metrics.clone()),
         end: {
             let registry = registry.clone();
