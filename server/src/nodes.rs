@@ -11,6 +11,7 @@
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
 //! | [`overview`] | what operators see of other nodes, and ask of them |
 //! | [`presence`], `presence.lua` | where users are: who is in the rooms of which node |
+//! | [`twin`] | another node with this one's address: pure |
 //! | [`users`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
@@ -64,6 +65,7 @@ mod presence;
 mod script;
 mod sentinel;
 mod transfer;
+mod twin;
 mod users;
 mod way;
 

@@ -222,7 +222,8 @@ export class Core {
     if (sentTo.length >= MAX_HOPS || sentTo.includes(url)) {
       this.startOver();
       const message = `sent from node to node ${sentTo.length + 1} times, at last to ${url}`;
-      return new RoomError("circles", message, { code: cause.code });
+      const advice = "Tell the operator to look at /healthz.";
+      return new RoomError("circles", message, { code: cause.code, advice });
     }
     this.node = url;
     sentTo.push(url);

@@ -5,6 +5,8 @@
 pub enum PartName {
     /// Whether connections can be accepted.
     Accept,
+    /// Whether this node's address is its own.
+    Address,
     /// The certificate from files.
     Certificate,
     /// The lease of this node.
@@ -31,6 +33,7 @@ impl PartName {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Accept,
+        Self::Address,
         Self::Certificate,
         Self::Lease,
         Self::Log,
@@ -47,6 +50,7 @@ impl PartName {
     pub fn text(self) -> &'static str {
         match self {
             Self::Accept => "accept",
+            Self::Address => "address",
             Self::Certificate => "certificate",
             Self::Lease => "lease",
             Self::Log => "log",

@@ -9,6 +9,7 @@ use super::{
     node::{Load, Node, choose},
     overview::Errand,
     transfer::{Outcome, Query, Transfers},
+    twin::Twin,
 };
 use crate::{health::Part, metrics::Metrics};
 use futures_util::{
@@ -49,6 +50,8 @@ pub(crate) struct Surroundings {
     pub redis: Arc<Part>,
     /// Whether this node has a lease.
     pub lease: Arc<Part>,
+    /// Whether its address is its own.
+    pub address: Arc<Part>,
     /// What this node has to do.
     pub load: Box<dyn Fn() -> Load + Send>,
     /// Ends a room that is another node's.
@@ -84,6 +87,7 @@ pub(super) struct Keeper {
     says: Node,
     nodes: HashMap<Incarnation, Node>,
     table: Table,
+    twin: Twin,
     /// Rooms that were given to others since they were seen.
     given: HashMap<Incarnation, u32>,
     wishes: mpsc::UnboundedReceiver<Wish>,
@@ -143,6 +147,7 @@ impl Keeper {
             says,
             nodes: HashMap::new(),
             table,
+            twin: Twin::default(),
             given: HashMap::new(),
             wishes,
             sender,
@@ -262,6 +267,18 @@ impl Keeper {
         }
         if let Ok(Answer { said: Said::Nodes(nodes), .. }) = answer {
             self.seen(now, nodes);
+            self.judge_address(now);
+        }
+    }
+
+    fn judge_address(&mut self, now: Instant) {
+        let this = (self.core.me(), &self.says);
+        match self.twin.among(now, self.core.ttl(), this, self.nodes.iter()) {
+            Some(Node { name, url, .. }) => self.around.address.fails(format!(
+                "another node, {name:?} at {url}, has this one's address, so clients get to one of them only: give \
+                 each node its own --public-url and --public-quic"
+            )),
+            None => self.around.address.is_well(),
         }
     }
 

@@ -66,6 +66,7 @@ pub(super) fn join(
             Matters::ToNewcomers,
             "this node has no lease in Redis yet, and can have no rooms",
         ),
+        address: health.part(PartName::Address, Matters::ToOperators),
         load: load(config, registry.clone(), metrics.clone()),
         end: {
             let registry = registry.clone();
