@@ -73,8 +73,7 @@ impl Clock {
 
     /// A clock that agrees with those of other nodes, as far as their systems' clocks do now.
     pub fn among_nodes() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin: now(), at_origin: u64::try_from(unix.as_micros()).unwrap_or(0) }
+        Self { origin: now(), at_origin: u64::try_from(time_of_day().as_micros()).unwrap_or(0) }
     }
 
     /// What it shows now, microseconds.

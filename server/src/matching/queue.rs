@@ -9,6 +9,7 @@ use super::{
     ticket::{Ticket, TicketId},
 };
 use crate::{
+    clock::Clock,
     config::Config,
     factory::RoomSpec,
     ground::reservation::{Reservation, ReservationToken},
@@ -19,8 +20,8 @@ use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
 };
 use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
 use tracing::warn;
@@ -389,7 +390,25 @@ fn median(waits: &VecDeque<u64>) -> Option<u64> {
     sorted.get(sorted.len() / 2).copied()
 }
 
+/// The queue's clock: milliseconds since 1970, as the system's clock showed at the start. It goes on evenly
+/// when that is set, or all tickets would be over.
 pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::among_nodes);
+    CLOCK.now() / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{self, Machine};
+
+    #[test]
+    fn the_queues_clock_goes_on_evenly_when_the_systems_is_set() {
+        let before = unix_ms();
+        for hours in [1, 1_000_000] {
+            let shown = Duration::from_secs(hours * 3_600);
+            Machine { boot: "".into(), shows: (shown, clock::now()) }.enter();
+            assert!((before..before + 3_600_000).contains(&unix_ms()));
+        }
+    }
 }
