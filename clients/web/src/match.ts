@@ -40,18 +40,23 @@ export interface Match {
 export async function findMatch({ url, identity, ...wanted }: Asker & MatchOptions): Promise<Match> {
   const base = baseOf(url);
   const token = await identity?.();
-  const answer = (await ask(new URL("v1/match", base), token, {
-    method: "POST",
-    body: JSON.stringify(wanted),
-  })) as {
+  const init = { method: "POST", body: JSON.stringify(wanted) };
+  const answer = (await ask(new URL("v1/match", base), token, init)) as Seats & {
     room: { name: string; kind: string };
-    reservations: [string, ...string[]];
-    expires_ms: number;
-    url?: string;
   };
-  const { room, reservations, expires_ms: expiresMs } = answer;
+  return matchOf(base, answer, answer.room.name, answer.room.kind);
+}
+
+/** Seats that are kept, as the server says it. */
+interface Seats {
+  reservations: [string, ...string[]];
+  expires_ms: number;
+  url?: string;
+}
+
+function matchOf(base: URL, { reservations, expires_ms, url }: Seats, room: string, kind: string): Match {
   const [reservation, ...others] = reservations;
-  return { url: answer.url ?? base.href, room: room.name, kind: room.kind, reservation, others, expiresMs };
+  return { url: url ?? base.href, room, kind, reservation, others, expiresMs: expires_ms };
 }
 
 /** Asks the server's HTTP API. Rejects with a RoomError that says what the server says. */
@@ -107,6 +112,9 @@ export interface QueueWatch {
   readonly signal?: AbortSignal;
 }
 
+/** How long a ticket waits at which nobody looks, ms. */
+const LIFE_MS = 30_000;
+
 /** Waits in the queue for a match. `connect({ ...match })` takes the player's seat. */
 export async function queue(options: Asker & QueueOptions & QueueWatch): Promise<Match & { team: number }> {
   const { url, identity, waiting, signal, ...wanted } = options;
@@ -116,15 +124,20 @@ export async function queue(options: Asker & QueueOptions & QueueWatch): Promise
   const init = { method: "POST", body: JSON.stringify(wanted) };
   const { id } = (await ask(new URL("v1/queue", base), token, init)) as { id: string };
   const ticket = new URL(`v1/queue/${id}`, base);
+  let heard = Date.now();
   try {
     for (;;) {
       const at = new URL("?wait=5", ticket);
-      const state = (await ask(at, token, signal ? { signal } : {})) as QueueState;
+      const state = (await ask(at, token, { signal: signal ?? null }).catch(async (error: RoomError) => {
+        signal?.throwIfAborted();
+        // The ticket may still wait.
+        if (!error.mayReconnect || Date.now() - heard > LIFE_MS) throw error;
+        await new Promise((again) => setTimeout(again, 1000));
+      })) as QueueState | undefined;
+      if (!state) continue;
+      heard = Date.now();
       if (state.state === "matched") {
-        const [reservation, ...others] = state.reservations;
-        const { room, kind, team } = state;
-        const expiresMs = state.until_unix_ms - Date.now();
-        return { url: state.url ?? base.href, room, kind, team, reservation, others, expiresMs };
+        return { ...matchOf(base, state, state.room, state.kind), team: state.team };
       }
       waiting?.(state.waited_ms, state.estimate_ms);
     }
@@ -138,12 +151,4 @@ export async function queue(options: Asker & QueueOptions & QueueWatch): Promise
 
 type QueueState =
   | { state: "waiting"; waited_ms: number; estimate_ms?: number }
-  | {
-      state: "matched";
-      room: string;
-      kind: string;
-      team: number;
-      reservations: [string, ...string[]];
-      until_unix_ms: number;
-      url?: string;
-    };
+  | (Seats & { state: "matched"; room: string; kind: string; team: number });

@@ -16,7 +16,10 @@ function http(answer: (body: unknown) => [status: number, body: unknown]) {
   return asked;
 }
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
 
 const FOUND = {
   room: { name: "room-3", kind: "tag" },
@@ -85,7 +88,7 @@ describe("a ticket in the queue", () => {
   it("is looked at until it has a match", async () => {
     const states = [
       { state: "waiting", waited_ms: 5000, estimate_ms: 2000 },
-      { state: "matched", room: "room-7", kind: "tag", team: 1, reservations: ["mine"], until_unix_ms: 1 },
+      { state: "matched", room: "room-7", kind: "tag", team: 1, reservations: ["mine"], expires_ms: 9000 },
     ];
     const asked = http((body) => (body ? [201, { id: "abc" }] : [200, states.shift()]));
     const waiting = vi.fn();
@@ -95,6 +98,7 @@ describe("a ticket in the queue", () => {
       team: 1,
       reservation: "mine",
       others: [],
+      expiresMs: 9000,
     });
     expect(waiting.mock.calls).toEqual([[5000, 2000]]);
     expect(asked.map(({ url }) => url)).toEqual([
@@ -103,6 +107,33 @@ describe("a ticket in the queue", () => {
       "http://x/v1/queue/abc?wait=5",
     ]);
     expect(asked[0]!.body).toEqual({ kind: "tag", skill: 1500 });
+  });
+
+  it("is looked at again after an outage, for as long as it may still wait", async () => {
+    vi.useFakeTimers();
+    const matched = { ...FOUND, state: "matched", room: "room-7", kind: "tag", team: 1 };
+    let outage = 3;
+    const asked = http((body) => {
+      if (body !== "DELETE" && typeof body === "object") return [201, { id: "abc" }];
+      return outage-- > 0 ? [503, { code: "queue_unavailable" }] : [200, matched];
+    });
+    const queued = queue({ url: "http://x" });
+    await vi.advanceTimersByTimeAsync(3000);
+    expect((await queued).room).toBe("room-7");
+    expect(asked.map(({ body }) => body)).not.toContain("DELETE");
+
+    outage = 1000;
+    const lost = expect(queue({ url: "http://x" })).rejects.toThrow("queue_unavailable");
+    await vi.advanceTimersByTimeAsync(29_000);
+    expect(asked.at(-1)!.body).not.toBe("DELETE");
+    await vi.advanceTimersByTimeAsync(3000);
+    await lost;
+    expect(asked.at(-1)!.body).toBe("DELETE");
+  });
+
+  it("is not looked at again if it is gone", async () => {
+    http((body) => (body ? [201, { id: "abc" }] : [404, { code: "no_such_ticket" }]));
+    await expect(queue({ url: "http://x" })).rejects.toThrow("no_such_ticket");
   });
 
   it("is given up when its player no longer wants to wait", async () => {

@@ -90,8 +90,8 @@ pub(super) enum TicketState {
         team: u32,
         /// One for each player, for `Join.reservation`. The first is for the user who has asked.
         reservations: Vec<String>,
-        /// Up to when the seats are kept, milliseconds since 1970.
-        until_unix_ms: u64,
+        /// How much longer the seats are kept, milliseconds.
+        expires_ms: u64,
         /// Where WebSockets to its server go, if there are several.
         #[serde(skip_serializing_if = "Option::is_none")]
         url: Option<String>,
@@ -105,8 +105,8 @@ impl From<Look> for TicketState {
     fn from(Look { seen, waited_ms, estimate_ms }: Look) -> Self {
         match seen {
             Seen::Waiting(_) => Self::Waiting { waited_ms, estimate_ms },
-            Seen::Matched(Assignment { room, kind, team, reservations, until_ms, url, quic }) => {
-                Self::Matched { room, kind, team, reservations, until_unix_ms: until_ms, url, quic }
+            Seen::Matched(Assignment { room, kind, team, reservations, url, quic, .. }, expires_ms) => {
+                Self::Matched { room, kind, team, reservations, expires_ms, url, quic }
             }
         }
     }
@@ -117,7 +117,6 @@ impl From<QueueError> for ApiError {
         let (status, code) = match error {
             QueueError::NoQueue(_) => (StatusCode::NOT_FOUND, "no_queue"),
             QueueError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
-            QueueError::Again(_) => (StatusCode::CONFLICT, "already_queued"),
             QueueError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
             QueueError::TooLarge(_) => (StatusCode::UNPROCESSABLE_ENTITY, "ticket_too_large"),
             QueueError::Random(_) | QueueError::Away(_) => {
@@ -128,7 +127,8 @@ impl From<QueueError> for ApiError {
     }
 }
 
-/// Waits for a match: takes a ticket. It is given up when nobody has looked at it for half a minute.
+/// Waits for a match: takes a ticket. It is given up when nobody has looked at it for half a minute, or when
+/// its user takes another one for the same kind of game.
 #[utoipa::path(post, path = "/v1/queue", tag = "matches", operation_id = "queue",
     request_body = TicketRequest, security((), ("player" = [])),
     responses((status = 201, description = "The ticket is taken", body = TicketAnswer,
@@ -254,13 +254,14 @@ pub(super) async fn leave(
     let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;
     match state.queue.cancel(id).await?.ok_or_else(no_such_ticket)? {
         Seen::Waiting(_) => Ok(HttpResponse::NoContent().finish()),
-        Seen::Matched(_) => {
+        Seen::Matched(..) => {
             Err(ApiError::new(StatusCode::CONFLICT, "matched", "the ticket has a match already"))
         }
     }
 }
 
 fn no_such_ticket() -> ApiError {
-    let message = "there is no such ticket: it was taken back, its match is over, or nobody has looked at it";
+    let message = "there is no such ticket: it was taken back, its user has taken another one, its match is over, or \
+                   nobody has looked at it";
     ApiError::new(StatusCode::NOT_FOUND, "no_such_ticket", message)
 }

@@ -24,7 +24,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function remove(id)
   local kind, owner = call('HGET', kinds, id), call('HGET', owners, id)
   if kind then call('ZREM', waiting(kind), id) end
-  if owner then call('HDEL', users, owner) end
+  if owner and call('HGET', users, owner) == id then call('HDEL', users, owner) end
   for _, hash in ipairs({ tickets, kinds, owners, matched }) do call('HDEL', hash, id) end
   call('ZREM', ends, id)
   call('SREM', away, id)
@@ -42,7 +42,7 @@ end
 local function look(id, life)
   if not is_here(id) then return { 'none' } end
   local match = call('HGET', matched, id)
-  if match then return { 'matched', match } end
+  if match then return { 'matched', match, tonumber(call('ZSCORE', ends, id)) - now } end
   call('ZADD', ends, now + life, id)
   call('SREM', away, id)
   return { 'waiting', call('HGET', tickets, id) }
@@ -52,7 +52,8 @@ if operation == 'add' then -- ticket, kind, user or '', what it says, most ticke
   local id, kind, user, says, most, life = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
   sweep()
   local owner = kind .. '\n' .. user
-  if user ~= '' and call('HEXISTS', users, owner) == 1 then return { 'again' } end
+  local earlier = user ~= '' and call('HGET', users, owner)
+  if earlier and call('HEXISTS', matched, earlier) == 0 then remove(earlier) end -- its id may have been lost
   if call('ZCARD', ends) >= most then return { 'full' } end
   if user ~= '' then
     call('HSET', users, owner, id)

@@ -60,8 +60,8 @@ pub(crate) struct Assignment {
     pub(crate) team: u32,
     /// One reservation for each player.
     pub(crate) reservations: Vec<String>,
-    /// Up to when the seats are kept, milliseconds since 1970.
-    pub(crate) until_ms: u64,
+    /// How long the seats are kept from the commit on, milliseconds.
+    pub(crate) lasts_ms: u64,
     /// Where WebSockets to its server go, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
@@ -75,8 +75,6 @@ pub(crate) struct Assignment {
 pub(crate) enum NotTaken {
     /// There are as many as may be.
     Full,
-    /// The user has one for this kind of game.
-    Again,
 }
 
 /// What is known of a ticket.
@@ -84,8 +82,8 @@ pub(crate) enum NotTaken {
 pub(crate) enum Seen {
     /// It waits.
     Waiting(Box<Ticket>),
-    /// It has a match.
-    Matched(Assignment),
+    /// It has a match, whose seats are kept for so many milliseconds more.
+    Matched(Assignment, u64),
 }
 
 /// What became of a match.
@@ -100,6 +98,10 @@ pub(crate) enum Commit {
 }
 
 impl Entry {
+    fn has_no_match(&self) -> bool {
+        self.matched.is_none()
+    }
+
     /// Whether it can be matched.
     fn waits(&self, now_ms: u64) -> bool {
         self.matched.is_none() && !self.away && self.until_ms > now_ms
@@ -107,12 +109,14 @@ impl Entry {
 }
 
 impl Desk {
-    /// Takes a ticket, if there are fewer than `most`.
+    /// Takes a ticket, if there are fewer than `most`. If its user has one for this kind of game without a
+    /// match, that is given up: its id may have been lost.
     pub(crate) fn add(&mut self, now_ms: u64, ticket: Ticket, most: usize) -> Result<(), NotTaken> {
         self.sweep(now_ms);
         let user = ticket.user.clone().map(|user| (ticket.kind.clone(), user));
-        if user.as_ref().is_some_and(|user| self.of_users.contains_key(user)) {
-            return Err(NotTaken::Again);
+        let earlier = user.as_ref().and_then(|user| self.of_users.get(user)).copied();
+        if let Some(earlier) = earlier.filter(|id| self.tickets.get(id).is_some_and(Entry::has_no_match)) {
+            self.remove(earlier);
         }
         if self.tickets.len() >= most {
             return Err(NotTaken::Full);
@@ -130,7 +134,7 @@ impl Desk {
     pub(crate) fn look(&mut self, now_ms: u64, id: TicketId, life_ms: u64) -> Option<Seen> {
         let entry = self.tickets.get_mut(&id).filter(|entry| entry.until_ms > now_ms)?;
         Some(match &entry.matched {
-            Some(matched) => Seen::Matched(matched.clone()),
+            Some(matched) => Seen::Matched(matched.clone(), entry.until_ms - now_ms),
             None => {
                 (entry.until_ms, entry.away) = (now_ms + life_ms, false);
                 Seen::Waiting(Box::new(entry.ticket.clone()))
@@ -194,7 +198,7 @@ impl Desk {
         for (id, assignment) in made {
             if let Some(entry) = self.tickets.get_mut(id) {
                 // Whoever asks later has lost the seat as well.
-                entry.until_ms = assignment.until_ms.max(now_ms);
+                entry.until_ms = now_ms + assignment.lasts_ms;
                 entry.matched = Some(assignment.clone());
             }
         }
@@ -216,7 +220,10 @@ impl Desk {
 
     fn remove(&mut self, id: TicketId) {
         if let Some(Entry { ticket: Ticket { kind, user: Some(user), .. }, .. }) = self.tickets.remove(&id) {
-            self.of_users.remove(&(kind, user));
+            let user = (kind, user);
+            if self.of_users.get(&user) == Some(&id) {
+                self.of_users.remove(&user);
+            }
         }
     }
 }

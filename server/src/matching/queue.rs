@@ -92,8 +92,6 @@ pub(crate) enum QueueError {
     NoQueue(String),
     #[error("{0} tickets wait already: try again")]
     Full(usize),
-    #[error("this user has a ticket for {0:?} already: take it back first")]
-    Again(String),
     #[error("a party of {party} is never matched for {kind:?}: a team has {most} players at most")]
     PartyTooLarge { kind: String, party: u32, most: u32 },
     #[error(
@@ -148,7 +146,7 @@ impl Queue {
         if party > most {
             return Err(QueueError::PartyTooLarge { kind: wanted.kind, party, most });
         }
-        let (id, kind) = (TicketId::random().map_err(QueueError::Random)?, wanted.kind.clone());
+        let id = TicketId::random().map_err(QueueError::Random)?;
         let QueueTicket { user, party, skill, latencies, attributes, filter, kind: of } = wanted;
         let new = Ticket::new(id, &of, party);
         let ticket = Ticket { user, skill, latencies, attributes, filter, since_ms: unix_ms(), ..new };
@@ -159,7 +157,6 @@ impl Queue {
         match self.desks.add(ticket, self.most).await? {
             Ok(()) => Ok(id),
             Err(NotTaken::Full) => Err(QueueError::Full(self.most)),
-            Err(NotTaken::Again) => Err(QueueError::Again(kind)),
         }
     }
 
@@ -287,7 +284,7 @@ impl Queue {
             Ok(kept) => kept,
             Err(error) => return warn!(kind, %error, "there is no room for a match: its tickets wait"),
         };
-        let until_ms = unix_ms() + kept.lasts.as_millis() as u64;
+        let lasts_ms = kept.lasts.as_millis() as u64;
         let with_teams =
             teams.iter().enumerate().flat_map(|(team, all)| all.iter().map(move |one| (team, one)));
         let assigned = |((team, ticket), seats): ((usize, &Ticket), &Vec<Reservation>)| {
@@ -296,7 +293,7 @@ impl Queue {
                 kind: kind.to_owned(),
                 team: u32::try_from(team).unwrap_or(u32::MAX),
                 reservations: seats.iter().map(|seat| seat.token.to_text()).collect(),
-                until_ms,
+                lasts_ms,
                 url: kept.at.as_ref().map(|at| at.url.clone()),
                 quic: kept.at.as_ref().and_then(|at| at.quic.clone()),
             };

@@ -110,14 +110,14 @@ fn ticket(id: u128, user: Option<u8>, which: bool) -> Ticket {
     ticket
 }
 
-fn assigned(ids: &[u128], now_ms: u64) -> Vec<(TicketId, Assignment)> {
+fn assigned(ids: &[u128]) -> Vec<(TicketId, Assignment)> {
     let assigned = |id: &u128| {
         let assignment = Assignment {
             room: "match".into(),
             kind: "arena".into(),
             team: *id as u32,
             reservations: vec!["secret".into()],
-            until_ms: now_ms + 3_600_000,
+            lasts_ms: LASTS_MS,
             url: None,
             quic: Some("host:1".into()),
         };
@@ -126,9 +126,19 @@ fn assigned(ids: &[u128], now_ms: u64) -> Vec<(TicketId, Assignment)> {
     ids.iter().map(assigned).collect()
 }
 
+/// Time goes on in the real one.
+fn seen(seen: Option<Seen>) -> Answer {
+    Answer::Seen(match seen {
+        Some(Seen::Matched(assignment, LEFT_MS..=LASTS_MS)) => Some(Seen::Matched(assignment, LASTS_MS)),
+        seen => seen,
+    })
+}
+
+const LASTS_MS: u64 = 3_600_000;
+const LEFT_MS: u64 = LASTS_MS / 2;
 const LEASE_MS: u64 = 3_600_000;
 
-fn model(desk: &mut Desk, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
+fn model(desk: &mut Desk, ask: &Ask, newest: u64) -> Answer {
     match ask {
         Ask::Add { id, user, kind } => Answer::Added(desk.add(0, ticket(*id, *user, *kind), 4)),
         Ask::Look(id) => Answer::Seen(desk.look(0, TicketId::numbered(*id), LIFE_MS)),
@@ -144,20 +154,20 @@ fn model(desk: &mut Desk, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
         }
         Ask::Waiting(which) => Answer::Waiting(desk.waiting(0, kind(*which))),
         Ask::Commit { back, ids } => {
-            Answer::Committed(desk.commit(0, newest.saturating_sub(*back), &assigned(ids, now_ms)))
+            Answer::Committed(desk.commit(0, newest.saturating_sub(*back), &assigned(ids)))
         }
     }
 }
 
-async fn real(desk: &Remote, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
+async fn real(desk: &Remote, ask: &Ask, newest: u64) -> Answer {
     match ask {
         Ask::Add { id, user, kind } => Answer::Added(desk.add(&ticket(*id, *user, *kind), 4).await.unwrap()),
-        Ask::Look(id) => Answer::Seen(desk.look(TicketId::numbered(*id), LIFE_MS).await.unwrap()),
+        Ask::Look(id) => seen(desk.look(TicketId::numbered(*id), LIFE_MS).await.unwrap()),
         Ask::Away(id) => {
             desk.away(TicketId::numbered(*id)).await.unwrap();
             Answer::Done
         }
-        Ask::Cancel(id) => Answer::Seen(desk.cancel(TicketId::numbered(*id)).await.unwrap()),
+        Ask::Cancel(id) => seen(desk.cancel(TicketId::numbered(*id)).await.unwrap()),
         Ask::Lead(who) => {
             let lasts = Duration::from_millis(LEASE_MS);
             Answer::Leads(desk.lead(&who.to_string(), lasts).await.unwrap())
@@ -168,7 +178,7 @@ async fn real(desk: &Remote, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
         }
         Ask::Waiting(which) => Answer::Waiting(desk.waiting(kind(*which)).await.unwrap()),
         Ask::Commit { back, ids } => {
-            let made = assigned(ids, now_ms);
+            let made = assigned(ids);
             Answer::Committed(desk.commit(newest.saturating_sub(*back), &made).await.unwrap())
         }
     }
@@ -189,9 +199,8 @@ fn the_desk_in_redis_does_what_its_model_does() {
             {
                 continue;
             }
-            let now_ms = super::queue::unix_ms();
-            let expected = model(&mut desk, ask, newest, now_ms);
-            let answer = redis.runtime.block_on(real(&remote, ask, newest, now_ms));
+            let expected = model(&mut desk, ask, newest);
+            let answer = redis.runtime.block_on(real(&remote, ask, newest));
             prop_assert_eq!(&answer, &expected, "{}: {:?}", at, ask);
             if let Answer::Leads(Some(epoch)) = answer {
                 newest = epoch;
@@ -212,15 +221,14 @@ fn tickets_and_leases_in_redis_are_over_when_their_time_is() {
         assert_eq!(desk.lead("b", short).await.unwrap(), None);
         desk.add(&ticket(1, None, true), 10).await.unwrap().unwrap();
         tokio::time::sleep(2 * short).await;
-        let now_ms = super::queue::unix_ms();
-        assert_eq!(desk.commit(first, &assigned(&[1], now_ms)).await.unwrap(), Commit::LeaseLost);
+        assert_eq!(desk.commit(first, &assigned(&[1])).await.unwrap(), Commit::LeaseLost);
         let second = desk.lead("b", Duration::from_secs(60)).await.unwrap().unwrap();
         assert!(second > first, "a slow server's match does not count");
-        assert_eq!(desk.commit(first, &assigned(&[1], now_ms)).await.unwrap(), Commit::LeaseLost);
-        let mut soon = assigned(&[1], now_ms);
-        soon[0].1.until_ms = now_ms + 200;
+        assert_eq!(desk.commit(first, &assigned(&[1])).await.unwrap(), Commit::LeaseLost);
+        let mut soon = assigned(&[1]);
+        soon[0].1.lasts_ms = 200;
         assert_eq!(desk.commit(second, &soon).await.unwrap(), Commit::Done);
-        assert!(matches!(desk.look(TicketId::numbered(1), LIFE_MS).await.unwrap(), Some(Seen::Matched(_))));
+        assert!(matches!(desk.look(TicketId::numbered(1), LIFE_MS).await.unwrap(), Some(Seen::Matched(..))));
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(desk.look(TicketId::numbered(1), LIFE_MS).await.unwrap(), None);
     });

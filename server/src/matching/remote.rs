@@ -3,7 +3,6 @@
 use super::{
     desk::{Assignment, Commit, LIFE_MS, NotTaken, Seen},
     desks::DeskAway,
-    queue::unix_ms,
     ticket::{Ticket, TicketId},
 };
 use crate::{config::RedisUrl, nodes::connect};
@@ -86,7 +85,6 @@ impl Remote {
         let answer = self.ask("add", &[&id, &ticket.kind, user, &says, &most, &LIFE_MS.to_string()]).await?;
         match word(&answer) {
             "done" => Ok(Ok(())),
-            "again" => Ok(Err(NotTaken::Again)),
             "full" => Ok(Err(NotTaken::Full)),
             _ => Err(nonsense(&answer)),
         }
@@ -136,8 +134,8 @@ impl Remote {
         epoch: u64,
         made: &[(TicketId, Assignment)],
     ) -> Result<Commit, DeskAway> {
-        let until = made.iter().map(|(_, assignment)| assignment.until_ms).max().unwrap_or_default();
-        let mut arguments = vec![epoch.to_string(), until.saturating_sub(unix_ms()).to_string()];
+        let lasts = made.iter().map(|(_, assignment)| assignment.lasts_ms).max().unwrap_or_default();
+        let mut arguments = vec![epoch.to_string(), lasts.to_string()];
         for (id, assignment) in made {
             arguments.extend([id.to_string(), text_of(assignment)?]);
         }
@@ -166,7 +164,13 @@ fn seen(answer: &[String]) -> Result<Option<Seen>, DeskAway> {
     let seen = match word(answer) {
         "none" => return Ok(None),
         "waiting" => serde_json::from_str(says).map(Seen::Waiting).ok(),
-        "matched" => serde_json::from_str(says).map(Seen::Matched).ok(),
+        "matched" => {
+            let left = answer.get(2).and_then(|left| left.parse().ok());
+            serde_json::from_str(says)
+                .ok()
+                .zip(left)
+                .map(|(assignment, left)| Seen::Matched(assignment, left))
+        }
         _ => None,
     };
     seen.map(Some).ok_or_else(|| nonsense(answer))

@@ -238,7 +238,8 @@ struct World {
     came: Vec<Ticket>,
     cancelled: BTreeSet<TicketId>,
     looked: BTreeMap<TicketId, u64>,
-    assigned: BTreeMap<TicketId, Assignment>,
+    /// And up to when.
+    assigned: BTreeMap<TicketId, (Assignment, u64)>,
     servers: [At; 3],
     lives: [u32; 3],
     rooms: u32,
@@ -293,10 +294,11 @@ impl World {
                 );
                 self.looked.insert(id, self.now_ms);
             }
-            Some(Seen::Matched(assignment)) => assert_eq!(Some(assignment), self.assigned.get(&id)),
+            Some(Seen::Matched(assignment, left)) => {
+                assert_eq!(Some(&(assignment.clone(), self.now_ms + left)), self.assigned.get(&id));
+            }
             None => {
-                let over =
-                    self.assigned.get(&id).is_some_and(|assignment| self.now_ms >= assignment.until_ms);
+                let over = self.assigned.get(&id).is_some_and(|(_, until)| self.now_ms >= *until);
                 assert!(self.cancelled.contains(&id) || over || forgotten, "{id:?} is lost");
             }
         }
@@ -340,7 +342,7 @@ impl World {
                 kind: "arena".into(),
                 team: team as u32,
                 reservations: (0..tickets[at].party).map(|n| n.to_string()).collect(),
-                until_ms: self.now_ms + 10_000,
+                lasts_ms: 10_000,
                 url: None,
                 quic: None,
             };
@@ -356,7 +358,8 @@ impl World {
         for (id, assignment) in made {
             assert!(!self.cancelled.contains(&id), "who has gone is not matched");
             assert!(self.now_ms < self.looked[&id] + LIFE_MS, "nor who does not look any more");
-            assert!(self.assigned.insert(id, assignment).is_none(), "{id:?} is matched twice");
+            let until = self.now_ms + assignment.lasts_ms;
+            assert!(self.assigned.insert(id, (assignment, until)).is_none(), "{id:?} is matched twice");
         }
     }
 }
@@ -390,12 +393,44 @@ proptest! {
     }
 }
 
+fn of_ann(id: u128, kind: &str) -> Ticket {
+    Ticket { user: Some("ann".into()), kind: kind.into(), ..ticket(id, 1, 0.0, 0) }
+}
+
+#[test]
+fn who_has_lost_the_answer_takes_another_ticket_and_nobody_is_matched_with_the_lost_one() {
+    let mut desk = Desk::default();
+    let [lost, other, bob] = [1, 2, 3].map(TicketId::numbered);
+    desk.add(0, of_ann(1, "arena"), 2).unwrap();
+    desk.add(0, ticket(3, 1, 0.0, 0), 2).unwrap();
+    desk.add(1_000, of_ann(2, "arena"), 2).expect("in the place of the lost one");
+    assert_eq!(desk.look(1_000, lost, LIFE_MS), None);
+    let waiting: Vec<_> = desk.waiting(1_000, "arena").iter().map(|ticket| ticket.id).collect();
+    assert_eq!(waiting, [bob, other]);
+    // Of a match that she has not heard of, she may still; but it keeps her from no other one.
+    let epoch = desk.lead(1_000, "a", LEASE_MS).unwrap();
+    let assignment = Assignment {
+        room: "match".into(),
+        kind: "arena".into(),
+        team: 0,
+        reservations: vec!["secret".into()],
+        lasts_ms: 10_000,
+        url: None,
+        quic: None,
+    };
+    assert_eq!(desk.commit(1_000, epoch, &[(other, assignment.clone())]), Commit::Done);
+    desk.add(2_000, of_ann(4, "arena"), 3).unwrap();
+    assert_eq!(desk.look(3_000, other, LIFE_MS), Some(Seen::Matched(assignment, 8_000)));
+    // That match is over by now.
+    desk.add(11_000, of_ann(5, "arena"), 2).expect("in the place of her last one");
+}
+
 #[test]
 fn a_user_has_one_ticket_a_game_and_there_are_no_more_than_may_be() {
-    let of = |id, kind: &str| Ticket { user: Some("ann".into()), kind: kind.into(), ..ticket(id, 1, 0.0, 0) };
+    let of = of_ann;
     let mut desk = Desk::default();
+    desk.add(0, of(7, "arena"), 3).unwrap();
     desk.add(0, of(1, "arena"), 3).unwrap();
-    assert_eq!(desk.add(0, of(2, "arena"), 3), Err(NotTaken::Again));
     desk.add(0, of(2, "chess"), 3).unwrap();
     desk.add(0, ticket(3, 1, 0.0, 0), 3).unwrap();
     assert_eq!(desk.add(0, ticket(4, 1, 0.0, 0), 3), Err(NotTaken::Full));
