@@ -12,7 +12,7 @@
 //! | [`overview`] | what operators see of other nodes, and ask of them |
 //! | [`presence`], `presence.lua` | where users are: who is in the rooms of which node |
 //! | [`twin`] | another node with this one's address: pure |
-//! | [`users`] | tokens that were used, and users who are revoked, on whichever node |
+//! | [`users`], [`memory`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real` | the script in a real Redis: tests |
@@ -59,6 +59,7 @@ mod core;
 mod depot;
 mod keeper;
 mod link;
+mod memory;
 mod node;
 mod overview;
 mod presence;
@@ -78,9 +79,10 @@ mod simulated;
 #[cfg(test)]
 mod simulated_kept;
 
-pub(crate) use ask::{Epoch, Incarnation};
+pub(crate) use ask::{Epoch, Generation, Incarnation};
 pub(crate) use depot::{Depot, Unread};
 pub(crate) use keeper::Surroundings;
+pub(crate) use memory::Known;
 
 pub(crate) use node::{Load, Node};
 pub(crate) use overview::{BUSIEST, Busiest, BusyRoom, Errand, Overview};

@@ -91,3 +91,21 @@ fn who_is_revoked_at_one_node_is_revoked_at_all_and_later_ones() {
     assert_eq!(c.operate("DELETE", "/v1/users/ann/revoke", "").status, 204);
     until("b knows that, too", || status(&b, "ann") == 101);
 }
+
+// "What Redis has, a node learns when it starts", also from a Redis that was emptied meanwhile.
+#[test]
+fn what_nodes_know_of_users_outlives_what_redis_remembers() {
+    let redis = Redis::start();
+    let (a, b) = (node_of(&redis), node_of(&redis));
+    let client = join(&a, "lobby", "0").unwrap_or_else(|code| panic!("{code}"));
+    let told = b.post("/v1/users/eve/revoke", "").json();
+    assert_eq!((&told["all_nodes"], &told["survives_restart"]), (&true.into(), &true.into()), "{told}");
+    until("a knows", || status(&a, "eve") == 403);
+    assert_eq!(redis.says("FLUSHALL").as_deref(), Some("+OK\r\n"));
+    let c = node_of(&redis);
+    assert_eq!(join(&c, "other", "0").map(drop), Err(CloseCode::Unauthenticated.number()));
+    until("a node that comes later knows", || status(&c, "eve") == 403);
+    assert_eq!(c.operate("DELETE", "/v1/users/eve/revoke", "").status, 204);
+    until("a knows that, too", || status(&a, "eve") == 101);
+    drop((client, b));
+}

@@ -26,8 +26,8 @@ pub struct OnceTokens {
 pub trait Elsewhere: fmt::Debug + Send + Sync {
     /// It may be used here, and for so long nowhere else; or why not.
     fn reserve(&self, id: Id, span: Duration) -> BoxFuture<'static, Result<(), Refused>>;
-    /// It is used for good.
-    fn use_up(&self, id: Id);
+    /// It is used for good, and valid for so long.
+    fn use_up(&self, id: Id, span: Duration);
     /// It was not used after all. Begins at once, and is done when others may use it.
     fn give_back(&self, id: Id) -> BoxFuture<'static, ()>;
 }
@@ -222,7 +222,11 @@ impl Reserved {
         let expires = token.expires;
         self.tokens.kept.get().into_iter().for_each(|kept| kept.keep(self.id, expires));
         if self.elsewhere {
-            self.tokens.elsewhere.get().into_iter().for_each(|elsewhere| elsewhere.use_up(self.id));
+            self.tokens
+                .elsewhere
+                .get()
+                .into_iter()
+                .for_each(|elsewhere| elsewhere.use_up(self.id, self.span));
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Incarnation(pub(super) Arc<str>);
 /// The memory of the Redis that has answered: another one after it was started again, emptied, or replaced.
 /// What was agreed under one before may be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Generation(pub Arc<str>);
+pub(crate) struct Generation(pub(super) Arc<str>);
 
 /// Which of a room's owners is the newer one. Rises over all rooms.
 pub(crate) type Epoch = u64;

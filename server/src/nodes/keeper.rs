@@ -3,7 +3,7 @@
 
 use super::{
     Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
-    ask::{Answer, Ask, Failure, Incarnation, Said},
+    ask::{Answer, Ask, Failure, Generation, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
     link::{self, Inbox, Link},
     node::{Load, Node, choose},
@@ -52,6 +52,8 @@ pub(crate) struct Surroundings {
     pub lease: Arc<Part>,
     /// Whether its address is its own.
     pub address: Arc<Part>,
+    /// Which Redis it is: another one may have forgotten what was written before.
+    pub generation: watch::Sender<Option<Generation>>,
     /// What this node has to do.
     pub load: Box<dyn Fn() -> Load + Send>,
     /// Ends a room that is another node's.
@@ -244,6 +246,10 @@ impl Keeper {
             let hold = |(room, grant)| Hold { room, grant, to: self.sender.clone() };
             // If nobody has them go on, the holds are dropped, which gives them back.
             let _ = self.around.taken.send(means.taken.into_iter().map(hold).collect());
+        }
+        if let Ok(Answer { generation, .. }) = &answer {
+            let is_new = |was: &mut Option<_>| was.replace(generation.clone()).as_ref() != Some(generation);
+            self.around.generation.send_if_modified(is_new);
         }
         match &answer {
             Ok(answer) if answer.settling > Duration::ZERO => self.around.redis.fails(format!(

@@ -5,11 +5,16 @@
 //! | --- | --- |
 //! | `{PREFIX}:used:ID` | a token: `used` or `reserved` by a join; gone when it has expired |
 //! | `{PREFIX}:revoked` | a stream: who was revoked when and for how long, or is let in again |
+//! | `{PREFIX}:revoked:USER` | that it says something of this user |
 //!
 //! A node reads the stream from its beginning when it starts, and what is added at once. How long ago
 //! something was added is told by Redis's clock, so that no node's own counts.
 
-use super::way::connect;
+use super::{
+    ask::Generation,
+    memory::{self, Known},
+    way::connect,
+};
 use crate::{
     config::RedisUrl,
     ground::once::{Elsewhere, Id, Refused},
@@ -23,16 +28,19 @@ use redis::{AsyncConnectionConfig, RedisError, RedisResult, aio::MultiplexedConn
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     runtime::Builder,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 use tracing::warn;
 
 /// What is known of a token.
 const RESERVED: &str = "reserved";
-const USED: &str = "used";
+pub(super) const USED: &str = "used";
+/// How long it is known at least that something was said of a user, milliseconds: nodes that write again what
+/// they know must not undo it.
+const SAID_MS: u64 = 3_600_000;
 /// Most revocations that are kept: as many as a node keeps.
-const MOST: usize = crate::ground::revocations::Revocations::MOST;
+pub(super) const MOST: usize = crate::ground::revocations::Revocations::MOST;
 /// Revocations that are read at a time.
 const PAGE: usize = 1_000;
 /// How long the reader waits for news before it asks again.
@@ -54,13 +62,13 @@ pub(crate) type Hear = Box<dyn Fn(Arc<str>, Duration) + Send>;
 #[derive(Debug)]
 enum Wish {
     Reserve { id: Id, span: Duration, tell: oneshot::Sender<Result<(), Refused>> },
-    UseUp { id: Id },
+    UseUp { id: Id, span: Duration },
     GiveBack { id: Id, tell: oneshot::Sender<()> },
     Revoke { user: Arc<str>, span: Duration, tell: oneshot::Sender<bool> },
 }
 
 /// The way to Redis.
-struct Link {
+pub(super) struct Link {
     url: RedisUrl,
     prefix: String,
 }
@@ -70,7 +78,13 @@ impl Users {
     ///
     /// # Errors
     /// If the system gives no thread. (Redis may come later.)
-    pub(crate) fn start(url: &RedisUrl, prefix: &str, hear: Hear) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(
+        url: &RedisUrl,
+        prefix: &str,
+        hear: Hear,
+        known: Known,
+        generations: watch::Receiver<Option<Generation>>,
+    ) -> io::Result<Arc<Self>> {
         let (to, wishes) = mpsc::unbounded_channel();
         let link = Link { url: url.clone(), prefix: format!("{{{prefix}}}") };
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -79,6 +93,7 @@ impl Users {
                 tokio::select! {
                     () = answer(&link, wishes) => {}
                     () = listen(&link, &hear) => {}
+                    () = memory::renew(&link, &known, generations) => {}
                 }
             });
         })?;
@@ -100,8 +115,8 @@ impl Elsewhere for Users {
         Box::pin(async move { told.await.unwrap_or(Err(Refused::Unknown)) })
     }
 
-    fn use_up(&self, id: Id) {
-        let _ = self.to.send(Wish::UseUp { id });
+    fn use_up(&self, id: Id, span: Duration) {
+        let _ = self.to.send(Wish::UseUp { id, span });
     }
 
     fn give_back(&self, id: Id) -> BoxFuture<'static, ()> {
@@ -156,9 +171,10 @@ impl Wish {
                 well
             }
             // If this fails, it stays reserved until it has expired: nobody else can use it either.
-            Wish::UseUp { id } => {
+            Wish::UseUp { id, span } => {
+                let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
                 let mut set = redis::cmd("SET");
-                set.arg(link.used(id)).arg(USED).arg("XX").arg("KEEPTTL");
+                set.arg(link.used(id)).arg(USED).arg("PX").arg(span);
                 limited(set.query_async::<()>(&mut connection)).await.is_ok()
             }
             Wish::GiveBack { id, tell } => {
@@ -170,10 +186,12 @@ impl Wish {
             }
             Wish::Revoke { user, span, tell } => {
                 let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-                let mut add = redis::cmd("XADD");
-                add.arg(link.revoked()).arg("MAXLEN").arg("~").arg(MOST).arg("*");
-                add.arg("user").arg(&*user).arg("for_ms").arg(span);
-                let well = limited(add.query_async::<String>(&mut connection)).await.is_ok();
+                let mut say = redis::pipe();
+                say.atomic().cmd("XADD").arg(link.revoked()).arg("MAXLEN").arg("~").arg(MOST).arg("*");
+                say.arg("user").arg(&*user).arg("for_ms").arg(span).ignore();
+                let known = span.max(SAID_MS);
+                say.cmd("SET").arg(link.revoked_one(&user)).arg("").arg("PX").arg(known).ignore();
+                let well = limited(say.query_async::<()>(&mut connection)).await.is_ok();
                 let _ = tell.send(well);
                 well
             }
@@ -242,7 +260,7 @@ fn revocation(id: &str, fields: &[String], now_ms: u64) -> Option<(Arc<str>, Dur
     (left > 0 || for_ms == 0).then(|| (user, Duration::from_millis(left)))
 }
 
-async fn limited<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+pub(super) async fn limited<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     timeout(LIMIT, asked).await.unwrap_or_else(|_| Err(slow()))
 }
 
@@ -251,20 +269,24 @@ fn slow() -> RedisError {
 }
 
 impl Link {
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+    pub(super) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         // The callers' limits count.
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(None);
         connect(&self.url, &self.prefix, &config).await
     }
 
-    fn used(&self, id: Id) -> String {
+    pub(super) fn used(&self, id: Id) -> String {
         let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{}:used:{id}", self.prefix)
     }
 
-    fn revoked(&self) -> String {
+    pub(super) fn revoked(&self) -> String {
         format!("{}:revoked", self.prefix)
+    }
+
+    pub(super) fn revoked_one(&self, user: &str) -> String {
+        format!("{}:revoked:{user}", self.prefix)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{
     metrics::Metrics,
     moving::Mover,
     nodes::{
-        BUSIEST, Busiest, BusyRoom, Depot, Errand, Hold, Load, Node, Nodes, Overview, Surroundings, Users,
+        BUSIEST, Busiest, BusyRoom, Depot, Errand, Generation, Hold, Known, Load, Node, Nodes, Overview,
+        Surroundings, Users,
     },
     registry::{Listed, Registry},
     room::CloseRoom,
@@ -23,7 +24,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::info;
 
 /// Time between two looks at how much CPU the process has used.
@@ -40,7 +41,12 @@ pub(super) struct Joined {
     pub taken: mpsc::UnboundedReceiver<Vec<Hold>>,
     /// What operators have asked of it at other nodes.
     pub asked: mpsc::UnboundedReceiver<Errand>,
+    /// Which Redis it is.
+    pub generations: Generations,
 }
+
+/// Which Redis it is.
+pub(super) type Generations = watch::Receiver<Option<Generation>>;
 
 /// Joins the other nodes.
 pub(super) fn join(
@@ -54,6 +60,7 @@ pub(super) fn join(
 ) -> Result<Joined, StartError> {
     let (taken, takes_over) = mpsc::unbounded_channel();
     let (ask, asked) = mpsc::unbounded_channel();
+    let (generation, generations) = watch::channel(None);
     if config.public_url.is_none() && address.ip().is_unspecified() {
         return Err(StartError::NoAddress(address));
     }
@@ -67,6 +74,7 @@ pub(super) fn join(
             "this node has no lease in Redis yet, and can have no rooms",
         ),
         address: health.part(PartName::Address, Matters::ToOperators),
+        generation,
         load: load(config, registry.clone(), metrics.clone()),
         end: {
             let registry = registry.clone();
@@ -92,7 +100,7 @@ pub(super) fn join(
     let nodes = nodes.map_err(|other| StartError::Lease(other.to_string()))?;
     let busiest = busiest(registry.clone());
     let overview = Overview::start(redis, &config.redis_prefix, config.lease, nodes.me(), busiest)?;
-    Ok(Joined { nodes, depot, overview, taken: takes_over, asked })
+    Ok(Joined { nodes, depot, overview, taken: takes_over, asked, generations })
 }
 
 /// The rooms here with the most players.
@@ -137,7 +145,9 @@ pub(super) fn share_users(
     registry: &Arc<Registry>,
     revocations: &Arc<Revocations>,
     once: Option<&Arc<OnceTokens>>,
+    generations: Generations,
 ) -> io::Result<Arc<Users>> {
+    let known = known(revocations.clone(), once.cloned());
     let (registry, revocations) = (registry.clone(), revocations.clone());
     let hear = move |user: Arc<str>, left: Duration| {
         if left.is_zero() {
@@ -146,11 +156,21 @@ pub(super) fn share_users(
             registry.end_seats_of(&user);
         }
     };
-    let users = Users::start(redis, prefix, Box::new(hear))?;
+    let users = Users::start(redis, prefix, Box::new(hear), known, generations)?;
     if let Some(once) = once {
         once.share_with(users.clone());
     }
     Ok(users)
+}
+
+/// What this node knows of users.
+fn known(revocations: Arc<Revocations>, once: Option<Arc<OnceTokens>>) -> Known {
+    let used = move || {
+        let used = once.iter().flat_map(|once| once.used());
+        let left = |expires: Duration| expires.saturating_sub(clock::time_of_day());
+        used.map(|(id, expires)| (id, left(expires))).filter(|(_, left)| !left.is_zero()).collect()
+    };
+    Known { revoked: Box::new(move || revocations.current(clock::now())), used: Box::new(used) }
 }
 
 /// What it says of itself.

@@ -277,11 +277,11 @@ impl Prepared {
             let addresses = (address, quic.as_ref().map(|quic| quic.address()));
             neighbours::join(&config, redis, addresses, kinds, &registry, &metrics, &health)
         });
-        let (nodes, depot, overview, taken, asked) = match nodes.transpose()? {
-            Some(Joined { nodes, depot, overview, taken, asked }) => {
-                (Some(nodes), Some(depot), Some(overview), Some(taken), Some(asked))
+        let (nodes, depot, overview, taken, asked, generations) = match nodes.transpose()? {
+            Some(Joined { nodes, depot, overview, taken, asked, generations }) => {
+                (Some(nodes), Some(depot), Some(overview), Some(taken), Some(asked), Some(generations))
             }
-            None => (None, None, None, None, None),
+            None => (None, None, None, None, None, None),
         };
         let places = Places::new(config.max_connections, config.max_connections_per_address);
         let services = RoomServices {
@@ -314,9 +314,10 @@ impl Prepared {
         });
         let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone());
         authenticator.start(&health)?;
-        let users = config.redis.as_ref().map(|redis| {
-            let revocations = authenticator.revocations();
-            neighbours::share_users(redis, &config.redis_prefix, &registry, revocations, authenticator.once())
+        let users = config.redis.as_ref().zip(generations).map(|(redis, generations)| {
+            let (revocations, once) = (authenticator.revocations(), authenticator.once());
+            let prefix = &config.redis_prefix;
+            neighbours::share_users(redis, prefix, &registry, revocations, once, generations)
         });
         let users = users.transpose()?;
         let abroad = nodes.as_ref().zip(config.redis.as_ref()).map(|(nodes, redis)| {

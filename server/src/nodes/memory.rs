@@ -1,0 +1,79 @@
+//! What this node knows of users, written again to a Redis that has forgotten it: one that was emptied, or
+//! that another took the place of. It is there before rooms can be claimed again, so that no node lets
+//! somebody in that it would not have before.
+
+use super::{
+    ask::Generation,
+    users::{Link, MOST, USED, limited},
+};
+use crate::ground::once::Id;
+use redis::{RedisResult, Script, pipe};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::sleep};
+use tracing::info;
+
+/// Written at a time.
+const PART: usize = 500;
+/// Time until the next attempt when Redis is away.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Of users for whom nothing is known there. KEYS: the stream, and a key for each user. ARGV: most entries of
+/// the stream, and for each user its name and milliseconds.
+const SCRIPT: &str = "
+for n = 2, #KEYS do
+  local user, for_ms = ARGV[2 * n - 2], ARGV[2 * n - 1]
+  if redis.call('SET', KEYS[n], '', 'NX', 'PX', for_ms) then
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'user', user, 'for_ms', for_ms)
+  end
+end
+";
+
+/// What a node knows of users.
+pub(crate) struct Known {
+    /// Who is revoked, and for how much longer.
+    pub revoked: Box<dyn Fn() -> Vec<(Arc<str>, Duration)> + Send>,
+    /// The tokens that were used here, and for how much longer they are valid.
+    pub used: Box<dyn Fn() -> Vec<(Id, Duration)> + Send>,
+}
+
+/// Writes it whenever Redis is another one, for ever.
+pub(super) async fn renew(link: &Link, known: &Known, mut generations: watch::Receiver<Option<Generation>>) {
+    let mut was = None;
+    while generations.changed().await.is_ok() {
+        let is = generations.borrow_and_update().clone();
+        // Of the first one that this node has seen, it has forgotten nothing.
+        if std::mem::replace(&mut was, is).is_none() {
+            continue;
+        }
+        while let Err(error) = write(link, known).await {
+            info!(%error, "what is known of users cannot be written again yet");
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+async fn write(link: &Link, known: &Known) -> RedisResult<()> {
+    let mut connection = limited(link.connect()).await?;
+    for tokens in (known.used)().chunks(PART) {
+        let mut set = pipe();
+        for (id, left) in tokens {
+            set.cmd("SET").arg(link.used(*id)).arg(USED).arg("PX").arg(millis(*left)).ignore();
+        }
+        limited(set.query_async::<()>(&mut connection)).await?;
+    }
+    let script = Script::new(SCRIPT);
+    for users in (known.revoked)().chunks(PART) {
+        let mut call = script.prepare_invoke();
+        call.key(link.revoked()).arg(MOST);
+        for (user, left) in users {
+            call.key(link.revoked_one(user)).arg(&**user).arg(millis(*left));
+        }
+        limited(call.invoke_async::<()>(&mut connection)).await?;
+    }
+    Ok(())
+}
+
+/// At least one, or it is over at once.
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
+}
