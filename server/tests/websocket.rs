@@ -245,6 +245,28 @@ fn who_does_not_answer_the_close_is_left_all_the_same() {
     socket.wait_end();
 }
 
+// A proxy that sees the server end its half closes both sides, and resets the client if that was just
+// sending: it would never read why. (RFC 6455, section 7.1.1: the server ends the connection after the
+// handshake.)
+#[test]
+fn a_connection_ends_only_after_the_close_is_answered() {
+    let server = TestServer::start(config());
+    let mut socket = joined(&server);
+    socket.send(&client(Body::Leave(Default::default()))).unwrap();
+    assert_eq!(socket.close_code(), Some(driftless_proto::code::CloseCode::Left.number()));
+    let stream = socket.stream().try_clone().unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    let more = stream.peek(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(more, Err(std::io::ErrorKind::WouldBlock), "it has not ended yet");
+    assert_eq!(server.connections(), 1);
+    // What was under way is no answer.
+    socket.send_frame(FIN | PING, b"late").unwrap();
+    socket.send_frame(FIN | CLOSE, &1000u16.to_be_bytes()).unwrap();
+    socket.wait_end();
+    drop(socket);
+    until("no connection is left", || server.connections() == 0);
+}
+
 // Promise 6: "Bad input gets a named error and a documented close code." So does a leave, whatever the peer
 // does with its half.
 #[test]

@@ -55,8 +55,9 @@ const CLOSED: &str = "closed by the peer";
 enum State {
     /// Messages go both ways.
     Open,
-    /// The close frame is in `unsent`, or sent; only the close handshake remains.
-    Closing { shut: bool },
+    /// The close frame is in `unsent`, or sent; only the close handshake remains. `heard`: the peer has sent
+    /// its own, or sends nothing that could be understood. `shut`: our half is ended.
+    Closing { heard: bool, shut: bool },
 }
 
 /// The state of a socket after it was served.
@@ -142,7 +143,7 @@ impl Socket {
         }
         match self.state {
             State::Open => Ok(false),
-            State::Closing { shut } => self.finish(shut, turn.worker),
+            State::Closing { heard, shut } => self.finish(heard, shut, turn.worker),
         }
     }
 
@@ -198,12 +199,12 @@ impl Socket {
                 Ok(Some(Arrived::Ping(payload))) => self.ping = Some(payload),
                 Ok(Some(Arrived::Close)) => {
                     turn.peer.end(End::Lost(CLOSED.to_owned()));
-                    return self.close(None);
+                    return self.close(None, true);
                 }
                 Err(Violation { reason, code }) => {
                     let why = reason.description.clone().unwrap_or_default();
                     turn.peer.end(End::Closed { code, reason: why });
-                    return self.close(Some(reason));
+                    return self.close(Some(reason), true);
                 }
             }
         }
@@ -220,7 +221,7 @@ impl Socket {
                 self.unsent.extend_from_slice(&out[wrote..]);
             }
             match closes {
-                Some(code) => return self.close(Some(close_reason(code))),
+                Some(code) => return self.close(Some(close_reason(code)), false),
                 None if out.len() < BATCH => return Ok(()),
                 None => {}
             }
@@ -266,35 +267,60 @@ impl Socket {
         Ok(false)
     }
 
-    fn close(&mut self, reason: Option<CloseReason>) -> io::Result<()> {
+    fn close(&mut self, reason: Option<CloseReason>, heard: bool) -> io::Result<()> {
         Codec::new().encode(Message::Close(reason), &mut self.unsent).map_err(io::Error::other)?;
-        self.state = State::Closing { shut: false };
+        self.state = State::Closing { heard, shut: false };
         Ok(())
     }
 
-    /// Flushes, ends our half, and reads until the peer ends its own. A socket dropped with unread bytes
-    /// would reset the connection, and the peer might not see the close frame. True: all is done.
-    fn finish(&mut self, mut shut: bool, worker: &Worker) -> io::Result<bool> {
+    /// Flushes, reads until the peer has answered with its own close frame, ends our half, and reads until
+    /// the peer ends its own. True: all is done.
+    ///
+    /// Our half is not ended before: a proxy that sees it end closes both sides at once, and what the client
+    /// was just sending resets its connection, so that it may never read the close frame. A socket dropped
+    /// with unread bytes would do the same.
+    fn finish(&mut self, mut heard: bool, mut shut: bool, worker: &Worker) -> io::Result<bool> {
         let flushed = self.flush()?;
-        if flushed && !shut {
-            shut = self.io.shut()?;
-            self.state = State::Closing { shut };
-        }
-        for _ in 0..READS {
+        for reads in 0..=READS {
+            heard = heard || self.ended || self.has_answered();
+            if flushed && heard && !shut {
+                shut = self.io.shut()?;
+            }
+            self.state = State::Closing { heard, shut };
             if self.ended {
                 // We may still have a goodbye to send to a peer that ended only its half.
                 return Ok(shut);
             }
-            match self.io.read(&mut worker.read_buffer())? {
+            if reads == READS {
+                break; // others have their turn
+            }
+            let mut buffer = worker.read_buffer();
+            match self.io.read(&mut buffer)? {
                 Got::Nothing => return Ok(false),
                 Got::End => self.ended = true,
-                Got::Bytes(read) => self.unheard += read,
+                Got::Bytes(read) => {
+                    self.unheard += read;
+                    if !heard {
+                        self.messages.extend(&buffer[..read]);
+                    }
+                }
             }
             if self.unheard > CLOSE_BYTES {
                 return Ok(true);
             }
         }
-        Ok(self.ended && shut)
+        Ok(false)
+    }
+
+    /// Whether the peer's close frame is among what has come. What comes before it is too late.
+    fn has_answered(&mut self) -> bool {
+        loop {
+            match self.messages.next() {
+                Ok(None) => return false,
+                Ok(Some(Arrived::Message(_) | Arrived::Ping(_))) => {}
+                Ok(Some(Arrived::Close)) | Err(_) => return true,
+            }
+        }
     }
 }
 
