@@ -95,6 +95,23 @@ async fn bad_urls_are_named() {
     }
 }
 
+// A proxy that closes while the client sends resets the connection; what came before is still to be read.
+#[tokio::test]
+async fn why_it_was_closed_is_read_although_sending_fails() {
+    let (mut socket, mut peer) = pair().await;
+    socket.send(Bytes::from_static(b"unread")).unwrap();
+    socket.flush().await.unwrap();
+    peer.tcp.readable().await.unwrap();
+    peer.frame(true, CLOSE, &4014u16.to_be_bytes()).await;
+    drop(peer); // with unread bytes: a reset
+    for _ in 0..3 {
+        socket.send(Bytes::from_static(b"too late")).unwrap();
+        socket.flush().await.unwrap();
+    }
+    let closed = socket.recv().await.unwrap_err();
+    assert!(matches!(closed, Closed::ByPeer { code: 4014, .. }), "{closed:?}");
+}
+
 #[tokio::test]
 async fn messages_go_both_ways() {
     let (mut socket, mut peer) = pair().await;

@@ -155,6 +155,8 @@ impl Conn {
                 Ok(n) => rest = &rest[n..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // What the server said before, above all why, may still be unread.
+                Err(_) if self.state == State::Open => return Ok(()),
                 Err(error) => return Err(self.lost(&error)),
             }
         }

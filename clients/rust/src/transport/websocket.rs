@@ -87,7 +87,7 @@ impl WebSocket {
             .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
-        let io = Io { stream, waker: Waker::noop().clone() };
+        let io = Io { stream, waker: Waker::noop().clone(), is_deaf: false };
         let mut stage = Some(ClientHandshake::start(io, request, Some(config))?);
         let (inner, _response) = poll_fn(|cx| {
             let Some(mut mid) = stage.take() else { return Poll::Pending };
@@ -201,6 +201,9 @@ impl WebSocket {
 struct Io {
     stream: Stream,
     waker: Waker,
+    /// The peer takes nothing more: a write has failed. What it said before, above all why, may still be
+    /// unread, and reading comes to the end by itself.
+    is_deaf: bool,
 }
 
 impl Io {
@@ -222,14 +225,27 @@ impl Read for Io {
 
 impl Write for Io {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.is_deaf {
+            return Ok(buf.len());
+        }
         match self.stream.poll_write(&mut Context::from_waker(&self.waker), buf) {
-            Poll::Ready(written) => written,
+            Poll::Ready(Ok(written)) => Ok(written),
+            Poll::Ready(Err(_)) => {
+                self.is_deaf = true;
+                Ok(buf.len())
+            }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
     fn flush(&mut self) -> io::Result<()> {
+        if self.is_deaf {
+            return Ok(());
+        }
         match self.stream.poll_flush(&mut Context::from_waker(&self.waker)) {
-            Poll::Ready(flushed) => flushed,
+            Poll::Ready(flushed) => {
+                self.is_deaf = flushed.is_err();
+                Ok(())
+            }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
