@@ -248,6 +248,11 @@ impl Door {
         self.open.count()
     }
 
+    /// Connections that are open only until they have been told why they are refused.
+    pub(crate) fn turned_away(&self) -> usize {
+        self.open.turned_away()
+    }
+
     /// Limits of each connection.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -389,7 +394,7 @@ impl Door {
         transport: TransportKind,
         delivery: Delivery,
     ) -> PeerRef {
-        let admission = Admission::new(transport, source, ());
+        let admission = Admission::new(transport, source, self.open.turn_away());
         let peer = Connection::unlisted(admission, delivery, self.limits.clone());
         peer.borrow_mut().close(refused.code(), &refused.to_string(), refused.wait());
         peer

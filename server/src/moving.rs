@@ -217,10 +217,13 @@ impl Mover {
         match self.nodes.give(&shared.name, incarnation.clone(), parcel).await {
             Given::Gone(node) => {
                 self.registry.departs(shared.clone(), clock::now());
-                let to = Arc::new(wire::Moved::from((*node).clone()));
-                let left = room.send(Depart(Some(to))).await.unwrap_or_default();
+                let told = room.send(Depart(Some(Arc::new(wire::Moved::from((*node).clone())))));
                 let stood = due.elapsed();
-                if !left.is_empty() {
+                // So that a drain does not say goodbye to anybody who is yet to be told where to go. A room
+                // whose thread is stuck tells them later.
+                if let Ok(Ok(left)) = timeout(FREEZE_LIMIT, told).await
+                    && !left.is_empty()
+                {
                     self.nodes.tell_left(&shared.name, incarnation, left);
                 }
                 Ok(Gone { node: *node, stood })

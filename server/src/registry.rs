@@ -197,6 +197,11 @@ impl Registry {
         rooms.map(|listed| u64::from(listed.shared.players.load(Ordering::Relaxed))).sum()
     }
 
+    /// Connections to which rooms publish.
+    pub(crate) fn watched_by(&self) -> usize {
+        self.rooms.iter().map(|listed| listed.shared.watched_by() as usize).sum()
+    }
+
     /// The room with this name.
     pub fn get(&self, name: &str) -> Option<Listed> {
         self.rooms.get(name).map(|listed| listed.clone())

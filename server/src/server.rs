@@ -64,6 +64,8 @@ const END_LIMIT: Duration = Duration::from_secs(
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);
 /// How long a thread may take for its goodbyes before the next has its turn.
 const STUCK: Duration = Duration::from_millis(200);
+/// How long those whose rooms have gone to other nodes may take to go there, too.
+const SENT_LIMIT: Duration = Duration::from_millis(500);
 /// Time between two batches of goodbyes, and two checks whether all connections have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Connections of a thread that are not players': requests of operators, and refused upgrades.

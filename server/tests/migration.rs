@@ -338,6 +338,34 @@ fn nobody_loses_a_seat_in_a_rolling_restart() {
     print_gaps("spectators", &mut gaps);
 }
 
+// A goodbye would have them wait before they come back (`drain_spread`), although they know where their room
+// is; and nobody may be cut off who has been told nothing.
+#[test]
+fn whoever_goes_with_a_room_in_a_drain_is_told_where_and_nothing_else() {
+    const ROOMS: usize = 6;
+    let redis = Redis::start();
+    let (a, b) = (node(&redis, "a"), node(&redis, "b"));
+    until("they see each other", || sees(&a, "b") && sees(&b, "a"));
+    let mut crowd = Crowd::new();
+    for room in 0..ROOMS {
+        let name = format!("room{room}");
+        make(&a, &name);
+        crowd.play(a.address(), &name, 3);
+        crowd.watch(a.address(), &name);
+    }
+    let (players, all) = (ROOMS * 6, ROOMS * 8);
+    let watch = |node: &TestServer| node.running().metrics().spectators.get() == 2 * ROOMS as i64;
+    until("all play and watch", || a.players() == players as i64 && watch(&a));
+    actix_rt::System::new().block_on(a.running().drain());
+    let told = |reason| a.disconnects(reason);
+    assert_eq!((told("moved"), told("draining"), told("lost")), (all as u64, 0, 0));
+    crowd.all_back(1);
+    until("all play and watch", || b.players() == players as i64 && watch(&b));
+    let (players, watchers) = crowd.end();
+    assert!(players.iter().all(|player| player.missed == 0 && player.resumed == 1));
+    assert!(watchers.iter().all(|watcher| watcher.welcomes == 2));
+}
+
 #[test]
 fn a_room_that_cannot_go_stays_and_its_operator_is_told_why() {
     let redis = Redis::start();

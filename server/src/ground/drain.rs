@@ -19,16 +19,18 @@ use utoipa::ToSchema;
 pub enum Step {
     /// The server serves.
     Serving = 0,
+    /// Rooms go to other nodes. No new rooms are made.
+    Moving = 1,
     /// Matches may end. Their rooms take players, and those who come back; no new rooms are made.
-    Matches = 1,
+    Matches = 2,
     /// Players are told to go, some at a time. Nobody is admitted.
-    Goodbyes = 2,
+    Goodbyes = 3,
     /// Everybody was told. What is not finished yet has a few seconds.
-    Stopping = 3,
+    Stopping = 4,
 }
 
 impl Step {
-    const ALL: [Step; 4] = [Step::Serving, Step::Matches, Step::Goodbyes, Step::Stopping];
+    const ALL: [Step; 5] = [Step::Serving, Step::Moving, Step::Matches, Step::Goodbyes, Step::Stopping];
 }
 
 /// The current step, which many threads read.

@@ -39,7 +39,9 @@ pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> Result<Ht
     // So that the answer is true already. (The server goes on to the next step by itself.)
     let drain = state.registry.drain_state();
     if drain.step() == Step::Serving {
-        drain.take(Step::Matches, Instant::now() + state.config.drain_wait);
+        let moves = state.mover.is_some() && !state.config.drain_in_place;
+        let step = if moves { Step::Moving } else { Step::Matches };
+        drain.take(step, Instant::now() + state.config.drain_wait);
     }
     state.drain.notify_one();
     Ok(HttpResponse::Accepted().json(drained(&state)))

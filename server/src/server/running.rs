@@ -2,7 +2,7 @@
 
 use super::{
     CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, END_LIMIT, HEAR_LIMIT, MOVE_LIMIT, Parts,
-    READERS_LIMIT, STUCK,
+    READERS_LIMIT, SENT_LIMIT, STUCK,
 };
 use crate::{
     config::{Config, PublicUrl},
@@ -148,13 +148,19 @@ impl Running {
         let Some(mover) = self.parts.mover.as_ref().filter(|_| !self.parts.config.drain_in_place) else {
             return;
         };
-        self.parts.registry.drain_state().take(Step::Matches, Instant::now() + MOVE_LIMIT);
+        self.parts.registry.drain_state().take(Step::Moving, Instant::now() + MOVE_LIMIT);
         systemd::stopping(MOVE_LIMIT + DRAIN_LIMIT);
         let moved = mover.give_all();
         let limit = actix_rt::time::timeout(MOVE_LIMIT, moved);
         tokio::select! {
             moved = limit => drop(moved),
             () = self.parts.hurry.notified() => self.parts.hurry.notify_one(),
+        }
+        // Whoever was sent away has heard so before a goodbye is said to those who are left: it would have
+        // them wait, although they know where their room is.
+        let until = Instant::now() + SENT_LIMIT;
+        while self.parts.door.connections() > self.parts.registry.watched_by() && Instant::now() < until {
+            actix_rt::time::sleep(DRAIN_POLL).await;
         }
     }
 
@@ -198,7 +204,8 @@ impl Running {
         let fanouts = self.parts.fanouts.lock().clone();
         let mut told = 0;
         // Again and again, because some are between two threads.
-        while self.parts.door.connections() > 0 && Instant::now() < until {
+        let door = &self.parts.door;
+        while door.connections() + door.turned_away() > 0 && Instant::now() < until {
             let mut more = pace.by(start.elapsed()).saturating_sub(told);
             for fanout in &fanouts {
                 // A thread that has ended has no connections, and one on which a game blocks says its
