@@ -98,7 +98,6 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     let run = format!("load-{:08x}", fastrand::u32(..));
     let tokens = args.tokens.read(&run, args.ramp + args.warm_up + args.duration)?;
     let rooms = make_rooms(args, &run, &api, &authorities)?;
-    let quic = quic_apart(args, &api)?;
     let names: Vec<String> = rooms.iter().map(|room| room.room.clone()).collect();
 
     let control = Arc::new(Control::default());
@@ -111,7 +110,6 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     let plan = TeamPlan {
         target,
         rooms,
-        quic,
         room_size: args.room_size as usize,
         cast: cast.clone(),
         args: args.clone(),
@@ -168,11 +166,16 @@ fn make_rooms(
     // Asked for once instead of by each bot. The port is that of the address, so that a relay in between is
     // not bypassed.
     let trust = match args.transport {
-        _ if args.url.is_secure() => authorities.trust(&args.url),
-        TransportChoice::Websocket => Trust::Fetch,
+        TransportChoice::Websocket => authorities.trust(&args.url),
         _ => match api.quic()? {
+            None => {
+                return Err(
+                    "the server tells its clients of no QUIC: set quic (and public_quic) there".into()
+                );
+            }
+            // Who answers there may be one of several, each with a certificate of its own.
+            Some(_) if args.url.is_secure() => authorities.trust(&args.url),
             Some(quic) => Trust::Sha256(quic.hashes),
-            None => return Err("the server lists no certificates, so it has no QUIC".into()),
         },
     };
     (0..args.rooms())
@@ -183,18 +186,6 @@ fn make_rooms(
             Ok(Options { trust: trust.clone(), keep_members: false, ..options })
         })
         .collect()
-}
-
-/// Where QUIC is and whom to trust there, if TCP has TLS: then the UDP port is another, and its certificate
-/// may be, too.
-fn quic_apart(args: &RunArgs, api: &Api) -> Result<Option<(String, Trust)>, Failure> {
-    if !args.url.is_secure() || args.transport == TransportChoice::Websocket {
-        return Ok(None);
-    }
-    let quic =
-        api.quic()?.ok_or("the server tells its clients of no QUIC: set quic and public_quic there")?;
-    let url = args.url.at(quic.host.as_deref(), quic.port);
-    Ok(Some((url.to_string(), Trust::Sha256(quic.hashes))))
 }
 
 /// A server without this part of the API is still measured.

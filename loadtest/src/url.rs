@@ -52,10 +52,6 @@ impl Url {
     pub fn http(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.authority())
     }
-    /// The same with another host or port.
-    pub fn at(&self, host: Option<&str>, port: u16) -> Self {
-        Self { host: host.unwrap_or(&self.host).to_owned(), port, ..self.clone() }
-    }
     /// The path that is asked for.
     pub fn path(&self) -> &str {
         &self.path

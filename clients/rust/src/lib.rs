@@ -74,8 +74,8 @@
 //! seat.
 //!
 //! QUIC and WebTransport always use TLS, and so does a WebSocket to a `wss://` URL. [`Options::trust`] says
-//! which certificates are the server's. The default asks the server itself, which is for development: a game
-//! that ships sets [`Trust::System`], or the hash of a certificate.
+//! which certificates are the server's. The default asks the server itself: with a `ws://` URL that is for
+//! development, and a game that ships has a `wss://` URL, or the hash of a certificate.
 //!
 //! # Who the player is
 //! A server with keys wants a token that says so: [`Options::token_from`] says where to get one. It is asked

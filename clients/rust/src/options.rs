@@ -44,8 +44,8 @@ pub struct Options {
     /// longer, it gets as much time as they take and half as much again, up to 2 s. The cost of a longer
     /// time: behind a firewall that drops UDP, a player connects later.
     pub head_start: Duration,
-    /// Which certificates to trust, for QUIC, WebTransport and `wss://`. Default: [`Trust::Fetch`], for
-    /// development.
+    /// Which certificates to trust, for QUIC, WebTransport and `wss://`. Default: [`Trust::Fetch`]; without
+    /// `wss://`, that is for development.
     pub trust: Trust,
     /// A UDP socket for QUIC and WebTransport, to be shared by many clients. Default: none, so each client
     /// makes its own when it first needs one.

@@ -4,19 +4,26 @@
 mod support;
 
 use driftless_client::{
-    Client, Connection, Disconnect, Error, Event, Options, Phase, Step, TransportKind, Trust,
+    Client, Connection, Disconnect, Error, Event, Options, Phase, Step, Transport, TransportKind, Trust,
     proto::{code::CloseCode, limits::PROTOCOL, wire},
     transport::DialError,
 };
 use prost::Message;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use support::{
     BINARY, Peer, listen,
     log::Log,
-    quic::{QuicServer, Served},
+    quic::{QuicServer, Served, pem_of},
     room::{Room, snapshot},
 };
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::{JoinHandle, LocalSet, spawn_local},
+};
 
 const BOTH: [TransportKind; 2] = [TransportKind::Quic, TransportKind::WebTransport];
 
@@ -225,6 +232,64 @@ async fn authorities_sign_for_a_name() {
     let system = Options { trust: Trust::System, ..server.options(TransportKind::Quic) };
     let refused = dial(&server, &system).await.unwrap_err();
     assert!(matches!(refused, DialError::Untrusted { .. }), "{refused:?}");
+}
+
+/// Answers requests over TLS, with a certificate of its own (which this returns, in PEM), that this QUIC is
+/// the server's and has a certificate that nobody has signed.
+async fn proxy_of(server: &QuicServer) -> (u16, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider);
+    // As some proxies are set.
+    let tls = tls.with_protocol_versions(&[&rustls::version::TLS12]).unwrap().with_no_client_auth();
+    let key = key.serialize_der().try_into().unwrap();
+    let tls = tls.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let hash: String = server.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = format!(
+        r#"{{"hashes_needed":true,"certificates":[{{"sha256_hex":"{hash}"}}],"quic":{{"host":"127.0.0.1","port":{}}}}}"#,
+        server.address().port()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /v1/certificate "), "nothing else is asked of it");
+            stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{body}").as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    (port, pem_of(&certificate))
+}
+
+// Behind a proxy with TLS, each node makes itself a certificate for QUIC. Who is sent from one to another
+// asks that one for its hash.
+#[tokio::test]
+async fn a_node_with_tls_is_asked_for_the_certificate_that_it_has_made_itself() {
+    let (first, second) = (QuicServer::start(), QuicServer::start());
+    for server in [&first, &second] {
+        let (port, authority) = proxy_of(server).await;
+        let moved = wire::Moved { url: format!("wss://localhost:{port}"), ..wire::Moved::default() };
+        let options = |url: &str| Options {
+            trust: Trust::FetchWith(authority.clone().into_bytes()),
+            ..Options::new(url, "test").transports([TransportKind::Quic])
+        };
+        let there = options(&moved.url);
+        dial(server, &there).await.unwrap();
+        let elsewhere = options("wss://localhost:1");
+        tokio::select! {
+            opened = Transport::dial(&elsewhere, Some(&moved)) => drop(opened.unwrap()),
+            () = async { loop { server.ignore().await } } => unreachable!(),
+        }
+        // The proxy itself must be trusted.
+        let error = dial(server, &Options { trust: Trust::Fetch, ..there }).await.unwrap_err();
+        assert!(matches!(error, DialError::Untrusted { .. }), "{error:?}");
+    }
 }
 
 /// Gives a player a seat, and nothing more.

@@ -13,7 +13,7 @@ use crate::{
     measure::Measure,
     swarm::{Carrier, Drive, Plan, Swarm, Target, TaskSwarm, Traffic},
 };
-use driftless_client::{Options, TokenSource, TransportKind, Trust};
+use driftless_client::{Options, TokenSource};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -35,7 +35,6 @@ pub struct TeamPlan {
     /// The rooms.
     pub rooms: Vec<Options>,
     /// Where QUIC is and whom to trust there, if that is not as in the rooms' options.
-    pub quic: Option<(String, Trust)>,
     /// Bots in a room.
     pub room_size: usize,
     /// Who plays.
@@ -112,9 +111,6 @@ impl Team {
         } else {
             let carrier = |(index, bot): (usize, Bot)| {
                 let (mut options, kind) = (bot.options(&crowd), transport.of(index));
-                if let Some((url, trust)) = plan.quic.as_ref().filter(|_| kind != TransportKind::WebSocket) {
-                    (options.url, options.trust) = (url.clone(), trust.clone());
-                }
                 let token = plan.target.tokens.as_ref().map(|tokens| tokens.of(index));
                 options.token = token.map(TokenSource::fixed);
                 (bot, Carrier { options, kind })

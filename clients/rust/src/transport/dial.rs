@@ -82,7 +82,7 @@ impl Dialer {
         let target = target.asking(&[("traceparent", &options.traceparent)]);
         let target = if token.is_empty() { target } else { target.asking(room) };
         let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options, &token));
-        let fetches = *options.trust.at(&target) == Trust::Fetch;
+        let fetches = options.trust.fetches();
         let head_start = |index: usize| {
             self.with(|kept| head_start(order[index], fetches, kept.round_trip, options.head_start))
         };
@@ -177,16 +177,17 @@ impl Dialer {
         token: &str,
     ) -> Result<Quic, DialError> {
         let fetched;
-        let (trust, host, port) = match options.trust.at(target) {
-            Trust::Fetch => {
-                fetched = fetch::listed(target, |round_trip| self.saw_round_trip(round_trip)).await?;
-                let host = fetched.host.as_deref().unwrap_or(target.name());
-                (Cow::Owned(Trust::Sha256(fetched.hashes)), host, fetched.port)
-            }
-            trust => {
-                let (host, port) = target.quic();
-                (Cow::Borrowed(trust), host, port)
-            }
+        let trust = options.trust.at(target);
+        let (trust, host, port) = if options.trust.fetches() {
+            fetched = fetch::listed(target, trust, |round_trip| self.saw_round_trip(round_trip)).await?;
+            let host = fetched.host.as_deref().unwrap_or(target.name());
+            // Only over TLS is it the server that says so.
+            let is_signed = target.is_secure() && !fetched.hashes_needed;
+            let hashes = || Cow::Owned(Trust::Sha256(fetched.hashes.clone()));
+            (if is_signed { Cow::Borrowed(trust) } else { hashes() }, host, fetched.port)
+        } else {
+            let (host, port) = target.quic();
+            (Cow::Borrowed(trust), host, port)
         };
         let alpn = if kind == TransportKind::Quic { ALPN } else { web_transport_quinn::ALPN };
         let tls = trust::client_config(&trust, alpn.as_bytes())

@@ -1,13 +1,10 @@
-//! Asks the server for its certificates: `GET /v1/certificate`, for development.
+//! Asks the server for its certificates: `GET /v1/certificate`.
 
-use super::{DialError, target::Target};
+use super::{DialError, Trust, stream::Stream, target::Target};
 use crate::runtime::now;
 use serde::Deserialize;
-use std::time::Duration;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use std::{io, time::Duration};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Most bytes of the answer.
 const MAX_ANSWER: u64 = 16 * 1024;
@@ -15,6 +12,8 @@ const MAX_ANSWER: u64 = 16 * 1024;
 /// What the server says about itself, as far as a client needs it.
 #[derive(Debug, Deserialize)]
 struct Listed {
+    #[serde(default)]
+    hashes_needed: bool,
     certificates: Vec<Certificate>,
     quic: Option<Quic>,
 }
@@ -34,6 +33,8 @@ struct Quic {
 /// Where QUIC is, and which certificates to trust there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fetched {
+    /// No authority has signed the certificates.
+    pub hashes_needed: bool,
     pub hashes: Vec<[u8; 32]>,
     /// None: the host that was asked.
     pub host: Option<String>,
@@ -41,9 +42,21 @@ pub(super) struct Fetched {
 }
 
 /// Asks the server. `round_trip` is called with the round trip as soon as it is known.
-pub(super) async fn listed(target: &Target, round_trip: impl Fn(Duration)) -> Result<Fetched, DialError> {
-    let address = target.address();
-    let answer = get(&address, round_trip).await.map_err(|e| target.unreachable(e))?;
+pub(super) async fn listed(
+    target: &Target,
+    trust: &Trust,
+    round_trip: impl Fn(Duration),
+) -> Result<Fetched, DialError> {
+    let (address, began) = (target.address(), now());
+    let answer = match Stream::connect(target, trust).await? {
+        Stream::Plain(tcp) => {
+            round_trip(now() - began);
+            get(&address, tcp).await
+        }
+        // How long its handshake took says little about the way.
+        Stream::Tls(tls) => get(&address, *tls).await,
+    };
+    let answer = answer.map_err(|e| target.unreachable(e))?;
     // It may just have ended.
     let (head, body) =
         answer.split_once("\r\n\r\n").ok_or_else(|| target.unreachable("closed before it had answered"))?;
@@ -54,16 +67,16 @@ pub(super) async fn listed(target: &Target, round_trip: impl Fn(Duration)) -> Re
     read(body).map_err(|reason| DialError::NotDriftless { address, reason })
 }
 
-async fn get(address: &str, round_trip: impl Fn(Duration)) -> std::io::Result<String> {
-    let found: Vec<_> = tokio::net::lookup_host(address).await?.collect();
-    let began = now();
-    let mut tcp = TcpStream::connect(&found[..]).await?;
-    round_trip(now() - began);
+async fn get(address: &str, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
     // HTTP/1.0: the body comes in one piece and ends with the connection.
     let request = format!("GET /v1/certificate HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    tcp.write_all(request.as_bytes()).await?;
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    tcp.take(MAX_ANSWER).read_to_end(&mut answer).await?;
+    match stream.take(MAX_ANSWER).read_to_end(&mut answer).await {
+        // Some servers end TLS without saying so. If something is missing, it cannot be read.
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+        _ => {}
+    }
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
@@ -76,7 +89,7 @@ fn read(json: &str) -> Result<Fetched, String> {
     let hashes = hashes.ok_or("its /v1/certificate lists something that is not a SHA-256")?;
     // An address in brackets is for use with a port; here it stands alone.
     let host = quic.host.map(|host| host.trim_matches(['[', ']']).to_owned());
-    Ok(Fetched { hashes, host, port: quic.port })
+    Ok(Fetched { hashes_needed: listed.hashes_needed, hashes, host, port: quic.port })
 }
 
 fn hash(hex: &str) -> Option<[u8; 32]> {
@@ -100,7 +113,7 @@ mod tests {
                 assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
                 tcp.write_all(begun.as_bytes()).await.unwrap();
             };
-            let (asked, ()) = tokio::join!(listed(&target, |_| ()), ends);
+            let (asked, ()) = tokio::join!(listed(&target, &Trust::Fetch, |_| ()), ends);
             let error = asked.unwrap_err();
             assert!(error.may_retry(), "{error}");
         }

@@ -41,6 +41,11 @@ impl Stream {
             Ok(tls) => Ok(Self::Tls(Box::new(tls))),
             Err(e) => Err(match e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
                 Some(rustls::Error::InvalidCertificate(_)) => untrusted(e.to_string()),
+                Some(rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)) => {
+                    let reason = "it speaks no version of TLS that this client does: 1.2 and 1.3 \
+                                  (nginx: ssl_protocols TLSv1.2 TLSv1.3)";
+                    DialError::NotDriftless { address: address.clone(), reason: reason.to_owned() }
+                }
                 Some(_) => DialError::NotDriftless { address: address.clone(), reason: e.to_string() },
                 None => target.unreachable(e),
             }),

@@ -19,10 +19,14 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trust {
-    /// Certificates whose hashes the server itself lists at `GET /v1/certificate`, requested over plain HTTP
-    /// before each dial (the answer also names the UDP port). As safe as `ws://` to the same address, and no
-    /// safer: for development, and for servers on the same machine. With a `wss://` URL it means `System`.
+    /// What the server itself says at `GET /v1/certificate`, requested before each dial of QUIC and
+    /// WebTransport, which costs round trips: the hashes of its certificates, and where its QUIC is. A node
+    /// to which the client was sent is asked itself. As safe as the URL: with `ws://` for development and
+    /// servers on the same machine; with `wss://` the request goes over TLS, and the operating system says
+    /// whom to trust for that, for the WebSocket, and for QUIC if an authority has signed its certificate.
     Fetch,
+    /// The same, but these authorities (in PEM) say whom to trust, instead of the operating system.
+    FetchWith(Vec<u8>),
     /// Certificates with one of these SHA-256 hashes (of the whole certificate, DER), while they are valid.
     /// The name in the certificate does not matter. This is what browsers call `serverCertificateHashes`.
     Sha256(Vec<[u8; 32]>),
@@ -37,14 +41,20 @@ impl Trust {
     pub(super) fn at(&self, target: &Target) -> &Self {
         if target.is_secure() && *self == Self::Fetch { &Self::System } else { self }
     }
+
+    /// Whether the server is asked.
+    pub(super) fn fetches(&self) -> bool {
+        matches!(self, Self::Fetch | Self::FetchWith(_))
+    }
 }
 
-/// TLS 1.3 with ring, for one ALPN protocol. Without session tickets: 0-RTT is not used, and storing tickets
+/// TLS 1.3 with ring, or 1.2 where that is all that a proxy speaks (QUIC offers 1.3 only, whatever is set
+/// here), for one ALPN protocol. Without session tickets: 0-RTT is not used, and storing tickets
 /// for each of a thousand bots is not worth the memory.
 pub(super) fn client_config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
-    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|e| e.to_string())?;
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
     let builder = match trust {
         Trust::Fetch => return Err("the hashes were not fetched".to_owned()),
         Trust::Sha256(hashes) => {
@@ -52,7 +62,7 @@ pub(super) fn client_config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, 
             builder.dangerous().with_custom_certificate_verifier(pinned)
         }
         Trust::System => builder.with_root_certificates(system_roots()),
-        Trust::Authorities(pem) => builder.with_root_certificates(authorities(pem)?),
+        Trust::Authorities(pem) | Trust::FetchWith(pem) => builder.with_root_certificates(authorities(pem)?),
     };
     let mut config = builder.with_no_client_auth();
     config.resumption = Resumption::disabled();

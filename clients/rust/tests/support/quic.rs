@@ -25,6 +25,12 @@ use web_transport_quinn::{ReadError, RecvStream, SendStream, Session, proto::Con
 /// First byte of a `ServerMessage` with a state.
 const STATE: u8 = 0x0a;
 
+/// A certificate as text.
+pub fn pem_of(certificate: &rcgen::Certificate) -> String {
+    let text = STANDARD.encode(certificate.der());
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
 pub struct QuicServer {
     endpoint: quinn::Endpoint,
     config: quinn::ServerConfig,
@@ -79,8 +85,7 @@ impl QuicServer {
 
     /// The certificate as text.
     pub fn pem(&self) -> String {
-        let text = STANDARD.encode(self.certificate.der());
-        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+        pem_of(&self.certificate)
     }
 
     /// Options that trust this server and use this transport.
