@@ -54,8 +54,11 @@ use std::{
 /// How long the server may take to close the transport after its goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// While a seat waits, no wait is longer than its window divided by this.
+/// While a seat may wait, no wait is longer than its window divided by this.
 const ATTEMPTS: u32 = 4;
+/// So many windows a seat may wait: while its room stands still, because its node or the store is away, the
+/// window does not pass.
+const WINDOWS: u32 = 10;
 /// How often a client follows from one node to another before it is welcomed.
 const MAX_HOPS: usize = 3;
 /// So many nodes in a row may be dead to which a client was sent, before it waits longer.
@@ -354,7 +357,7 @@ impl ClientCore {
     fn patience(&self, now: Instant) -> Duration {
         let (Some(welcome), Some(lost_at)) = (self.welcome(), self.lost_at) else { return Duration::MAX };
         let window = Duration::from_millis(welcome.resume_window_ms.into());
-        let waits = !self.rejoin && now.saturating_duration_since(lost_at) < window;
+        let waits = !self.rejoin && now.saturating_duration_since(lost_at) < window * WINDOWS;
         if waits { window / ATTEMPTS } else { Duration::MAX }
     }
 

@@ -111,9 +111,10 @@ fn lost_seat_is_told_by_a_server_that_is_there_so_the_wait_is_short() {
     );
 }
 
-// Promise 9: a seat survives what the server or the network did, if its player comes back in time.
+// Promise 9: a seat survives what the server or the network did, if its player comes back in time. How long
+// the room stood still is not known: after an outage of two windows, all of the window is still to come.
 #[test]
-fn while_the_seat_waits_no_wait_takes_more_than_a_quarter_of_its_window() {
+fn while_the_seat_may_wait_no_wait_takes_more_than_a_quarter_of_its_window() {
     for seed in 0..20 {
         let mut pair = Pair::new(Options { seed: Some(seed), ..options() });
         pair.run(Duration::from_secs(6));
@@ -121,7 +122,7 @@ fn while_the_seat_waits_no_wait_takes_more_than_a_quarter_of_its_window() {
         let lost_at = pair.now;
         pair.core.handle_disconnected(lost_at, lost());
         let mut longest = Duration::ZERO;
-        while pair.now < lost_at + window {
+        while pair.now < lost_at + 10 * window {
             assert!(wait(&pair) <= window / 4, "{:?} of {window:?}", wait(&pair));
             pair.now += wait(&pair).max(Duration::from_millis(1));
             pair.core.handle_dial_failed(pair.now, unreachable());

@@ -208,9 +208,10 @@ export class Core {
       const message = `gave up after ${this.failed} attempts; the last one failed: ${cause.message}`;
       return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
     }
-    // While a seat waits, there is time for several attempts.
+    // While a seat may wait, there is time for several attempts. (While its room stands still, its window
+    // does not pass.)
     const seat = this.session.welcome?.resumeWindowMs ?? 0;
-    const most = !this.rejoin && now - this.lostAt < seat ? seat / 4 : Infinity;
+    const most = !this.rejoin && now - this.lostAt < 10 * seat ? seat / 4 : Infinity;
     let wait = answered || soon ? this.backoff.first() : this.backoff.next(cause.reconnectAfter, most);
     if (phase.name === "dialing" && phase.woken) wait = 0;
     this.phase = { name: "waiting", until: now + wait, cause };

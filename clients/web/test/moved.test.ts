@@ -90,6 +90,29 @@ describe("a client that is sent to another node", () => {
     expect(statuses.at(-1)).toMatchObject({ phase: "joined" });
   });
 
+  // Promise 9. While nothing answers, the room stands still, and so does the window of the seat.
+  it("tries again often after an outage of several resume windows", async () => {
+    const goes: Record<string, string> = { balancer: "a", a: "here" };
+    const it = nodes(goes);
+    const room = await it.join();
+    const { statuses } = record(room);
+    await it.timers.advance(6000);
+    delete goes["balancer"];
+    delete goes["a"];
+    it.server.cut();
+    await it.timers.advance(60_000);
+    let longest = 0;
+    for (let last = it.asked.length, since = 0; it.timers.now() < 120_000; since += 250) {
+      await it.timers.advance(250);
+      if (it.asked.length > last) [last, since] = [it.asked.length, 0];
+      longest = Math.max(longest, since);
+    }
+    expect(longest).toBeLessThan(5000);
+    goes["balancer"] = "here";
+    await it.timers.advance(5000);
+    expect(statuses.at(-1)).toMatchObject({ phase: "joined", resumed: true });
+  });
+
   it("goes to the first address when its node says nothing, long before the timeout", async () => {
     const goes: Record<string, string> = { balancer: "a", a: "here", b: "here" };
     const it = nodes(goes);
