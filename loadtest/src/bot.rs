@@ -277,13 +277,13 @@ impl Bot {
     }
     /// Something went wrong: the bot hangs up. (A bot that is leaving and does not hear back, on a bad link,
     /// has lost nothing.)
-    fn fail(&mut self, crowd: &mut Crowd, now: Instant, violation: &Violation) -> ControlFlow<()> {
+    fn fail(&mut self, crowd: &mut Crowd, now: Instant, violation: &Violation) -> ControlFlow<End> {
         if self.life != Life::Leaving || !matches!(violation, Violation::Silent(_)) {
             crowd.violations.add(violation);
         }
         self.close_books(crowd, now);
         self.enter(Life::Gone, crowd);
-        ControlFlow::Break(())
+        ControlFlow::Break(End::HungUp)
     }
     fn handle_event(&mut self, crowd: &mut Crowd, now: Instant, event: &Event) -> Result<(), Violation> {
         match *event {
@@ -446,7 +446,7 @@ impl Peer for Bot {
         message: Bytes,
         frame: usize,
         out: &mut Frames,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<End> {
         let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
         if let Some(watch) = &mut self.watch {
             watch.received += frame as u64;
@@ -473,11 +473,14 @@ impl Peer for Bot {
         }
         ControlFlow::Continue(())
     }
-    fn due(&mut self, crowd: &mut Crowd, due: Instant, now: Instant, out: &mut Frames) -> ControlFlow<()> {
+    fn due(&mut self, crowd: &mut Crowd, due: Instant, now: Instant, out: &mut Frames) -> ControlFlow<End> {
         if let Some(core) = &mut self.core
             && core.poll_timeout().is_some_and(|at| at <= now)
             && let Err(silence) = core.handle_timeout(now)
         {
+            if crowd.outages && matches!(self.life, Life::Playing | Life::Away) {
+                return ControlFlow::Break(End::Closed(1006)); // it may be frozen, or cut off
+            }
             return self.fail(crowd, now, &silence.into());
         }
         if self.life == Life::Playing && self.spectates && crowd.counts(due) {

@@ -215,11 +215,11 @@ impl Peer for Mute {
         _: Bytes,
         _: usize,
         _: &mut Frames,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<End> {
         tally.frames += 1;
         ControlFlow::Continue(())
     }
-    fn due(&mut self, tally: &mut Tally, _: Instant, _: Instant, out: &mut Frames) -> ControlFlow<()> {
+    fn due(&mut self, tally: &mut Tally, _: Instant, _: Instant, out: &mut Frames) -> ControlFlow<End> {
         out.push(&tally.input);
         ControlFlow::Continue(())
     }

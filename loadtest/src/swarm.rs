@@ -48,7 +48,7 @@ pub trait Peer {
         message: Bytes,
         frame: usize,
         out: &mut Frames,
-    ) -> ControlFlow<()>;
+    ) -> ControlFlow<End>;
     /// The tick's time to act has come: `due` is when it should have been. Break hangs up.
     fn due(
         &mut self,
@@ -56,7 +56,7 @@ pub trait Peer {
         due: Instant,
         now: Instant,
         out: &mut Frames,
-    ) -> ControlFlow<()>;
+    ) -> ControlFlow<End>;
     /// The connection is gone, or there was none. Not called after a Break. Returns when to connect again, if
     /// at all.
     fn ended(&mut self, shared: &mut Self::Shared, now: Instant, end: &End) -> Option<Instant>;
@@ -377,9 +377,9 @@ impl<P: Peer> Drive<P> for Swarm<P> {
     }
 }
 
-fn hang_up(verdict: ControlFlow<()>) -> Result<(), End> {
+fn hang_up(verdict: ControlFlow<End>) -> Result<(), End> {
     match verdict {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(End::HungUp),
+        ControlFlow::Break(end) => Err(end),
     }
 }

@@ -65,10 +65,10 @@ impl Game {
         assert!(game.welcome().is_continue());
         game
     }
-    fn welcome(&mut self) -> ControlFlow<()> {
+    fn welcome(&mut self) -> ControlFlow<End> {
         self.welcome_at(self.start, false)
     }
-    fn welcome_at(&mut self, at: Instant, resumed: bool) -> ControlFlow<()> {
+    fn welcome_at(&mut self, at: Instant, resumed: bool) -> ControlFlow<End> {
         let welcome = wire::Welcome {
             protocol: 1,
             player: 1,
@@ -81,16 +81,16 @@ impl Game {
         };
         self.message(at, server_message::Body::Welcome(welcome))
     }
-    fn message(&mut self, at: Instant, body: server_message::Body) -> ControlFlow<()> {
+    fn message(&mut self, at: Instant, body: server_message::Body) -> ControlFlow<End> {
         let bytes: Bytes = wire::ServerMessage { body: Some(body) }.encode_to_vec().into();
         self.bytes(at, bytes)
     }
-    fn bytes(&mut self, at: Instant, bytes: Bytes) -> ControlFlow<()> {
+    fn bytes(&mut self, at: Instant, bytes: Bytes) -> ControlFlow<End> {
         let frame = bytes.len() + 2;
         self.bot.message(&mut self.crowd, at, bytes, frame, &mut self.out)
     }
     /// The state of a tick with one player at `x`, arriving so long after the tick was due.
-    fn state(&mut self, tick: u32, x: i32, late: Duration) -> ControlFlow<()> {
+    fn state(&mut self, tick: u32, x: i32, late: Duration) -> ControlFlow<End> {
         let bytes = self.encode(tick, x, None);
         self.bytes(self.start + TICK * tick + late, bytes)
     }
@@ -404,6 +404,18 @@ fn who_loses_its_connection_in_an_outage_comes_back_and_otherwise_it_is_an_error
     assert!(game.state(1, 0, Duration::ZERO).is_continue());
     assert_eq!(game.bot.ended(&mut game.crowd, now, &End::Closed(1006)), None);
     assert_eq!((game.bot.life(), game.errors().len()), (Life::Gone, 1));
+}
+
+#[test]
+fn a_server_that_falls_silent_is_an_outage_if_there_are_any() {
+    let mut game = Game::join();
+    assert!(game.state(1, 0, Duration::ZERO).is_continue());
+    game.crowd.outages = true;
+    let now = game.start + Duration::from_secs(60);
+    let verdict = game.bot.due(&mut game.crowd, now, now, &mut game.out);
+    let ControlFlow::Break(end) = verdict else { panic!("it hangs up") };
+    assert!(game.bot.ended(&mut game.crowd, now, &end).is_some(), "and comes back");
+    assert_eq!((game.bot.life(), game.errors()), (Life::Away, vec![]));
 }
 
 fn moved_to(url: &str) -> server_message::Body {

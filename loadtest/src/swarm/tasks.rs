@@ -257,7 +257,7 @@ impl<P: Peer> State<P> {
         &mut self,
         index: usize,
         now: Instant,
-        act: impl FnOnce(&mut P, &mut P::Shared, &mut Frames) -> ControlFlow<()>,
+        act: impl FnOnce(&mut P, &mut P::Shared, &mut Frames) -> ControlFlow<End>,
     ) {
         let client = &mut self.clients[index];
         let Some(transport) = &client.transport else { return };
@@ -346,10 +346,10 @@ mod tests {
             _: Bytes,
             _: usize,
             _: &mut Frames,
-        ) -> ControlFlow<()> {
+        ) -> ControlFlow<End> {
             ControlFlow::Continue(())
         }
-        fn due(&mut self, _: &mut Vec<End>, _: Instant, _: Instant, _: &mut Frames) -> ControlFlow<()> {
+        fn due(&mut self, _: &mut Vec<End>, _: Instant, _: Instant, _: &mut Frames) -> ControlFlow<End> {
             ControlFlow::Continue(())
         }
         fn ended(&mut self, ends: &mut Vec<End>, _: Instant, end: &End) -> Option<Instant> {
