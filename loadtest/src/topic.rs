@@ -107,9 +107,8 @@ pub fn run(args: &TopicArgs) -> Result<ExitCode, Failure> {
         readers.turn(Duration::from_millis(50))?;
     }
     if readers.begun < count {
-        return Err(
-            format!("only {} of {count} readers could begin: see the server's log", readers.begun).into()
-        );
+        let said = readers.refusal().unwrap_or_else(|| "the others were told nothing".to_owned());
+        return Err(format!("only {} of {count} readers could begin: {said}", readers.begun).into());
     }
     let after = process.map(|process| process.rss()).transpose()?;
 
@@ -213,6 +212,15 @@ impl Readers {
             }
         }
         Ok(readers)
+    }
+
+    /// What the server has said to the first of those who could not begin: status and body.
+    fn refusal(&self) -> Option<String> {
+        let refused = self.all.iter().find(|reader| !reader.begun && !reader.part.is_empty())?;
+        let answer = String::from_utf8_lossy(&refused.part);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.lines().next().unwrap_or_default().trim_start_matches("HTTP/1.1 ");
+        Some(format!("the server said {status} {}", body.trim()))
     }
 
     /// Reads what has arrived, or waits for it.

@@ -32,6 +32,9 @@ pub struct Tally {
     skipped: Option<Vec<u64>>,
     due_by_room: Vec<u64>,
     violations: Violations,
+    /// Whether it was given tokens, and an authority to trust.
+    has_tokens: bool,
+    has_ca: bool,
     disconnects: BTreeMap<u16, u64>,
     returned: (u64, u64),
     moved: u64,
@@ -82,6 +85,8 @@ impl Tally {
             due_by_room: vec![0; rooms.len()],
             rooms,
             violations: Violations::default(),
+            has_tokens: args.tokens.token_secret.is_some(),
+            has_ca: args.ca.is_some(),
             disconnects: BTreeMap::new(),
             returned: (0, 0),
             moved: 0,
@@ -109,6 +114,7 @@ impl Tally {
     pub fn advice(&self) -> impl Iterator<Item = &'static str> {
         const ADDRESS: &str = "to the server all bots have one address, and it limits each: start it with \
                                --max-connections-per-address 5000 --joins-per-second-per-address 1000";
+        const OTHERS: &str = "the server does not take the tokens: is --token-secret one of its token_keys, and does its Redis answer, if it has one (GET /readyz)?";
         const TOKENS: &str = "the server wants tokens: give --token-secret FILE, one of its token_keys, or let guests in (--guests yes)";
         const FULL: &str = "the server is full: start it with more --max-connections";
         const CA: &str = "--ca FILE names the authority that has signed the server's certificate";
@@ -119,9 +125,13 @@ impl Tally {
         };
         [
             any(CloseCode::AddressLimit, &["address_full", "too_fast"]).then_some(ADDRESS),
-            any(CloseCode::Unauthenticated, &[" 401"]).then_some(TOKENS),
+            any(CloseCode::Unauthenticated, &[" 401"]).then_some(if self.has_tokens {
+                OTHERS
+            } else {
+                TOKENS
+            }),
             any(CloseCode::ServerFull, &["server_full"]).then_some(FULL),
-            said.iter().any(|line| line.contains("is not trusted")).then_some(CA),
+            (!self.has_ca && said.iter().any(|line| line.contains("is not trusted"))).then_some(CA),
         ]
         .into_iter()
         .flatten()
