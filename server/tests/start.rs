@@ -72,6 +72,8 @@ fn a_recording_folder_that_cannot_be_written_is_named() {
 
 #[test]
 fn what_rooms_cannot_be_carried_in_is_named_and_left_as_it_is() {
+    let said = log_of(&["--redis", "redis://127.0.0.1:1", "--durability", "checkpoint"]);
+    assert!(said.contains("kept in Redis (checkpoint)"), "{said}");
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::create_dir(at("folder")).unwrap();

@@ -73,6 +73,7 @@ fn tell(program: &str, running: &Running) {
     let (config, players) = (running.config(), players(running));
     let rooms = match &config.store {
         Some(folder) => format!("kept in {} ({})", folder.display(), config.durability),
+        None if config.redis.is_some() => format!("kept in Redis ({})", config.durability),
         None => "end with the server".to_owned(),
     };
     info!(players, rooms, "serving on {at}");
