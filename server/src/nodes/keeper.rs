@@ -2,7 +2,7 @@
 //! wait for rooms. A Redis that does not answer makes nobody else wait.
 
 use super::{
-    Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
+    Arrival, Given, Hold, Left, NotHere, OtherLease, REMEDY, Unavailable, Wanted, Wish,
     ask::{Answer, Ask, Failure, Generation, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
     link::{self, Inbox, Link},
@@ -253,11 +253,12 @@ impl Keeper {
         }
         match &answer {
             Ok(answer) if answer.settling > Duration::ZERO => self.around.redis.fails(format!(
-                "Redis was started, emptied or replaced: for {} ms, rooms that are not here cannot be found or made",
+                "Redis was started, emptied or replaced: for {} ms, rooms that are not here cannot be found or made; \
+                 that passes by itself",
                 answer.settling.as_millis()
             )),
             Ok(_) => self.around.redis.is_well(),
-            Err(failure) => self.around.redis.fails(failure.to_string()),
+            Err(failure) => self.around.redis.fails(format!("{failure}: {REMEDY}")),
         }
         match &question.ask {
             Ask::Renew { .. } => {
@@ -315,7 +316,10 @@ impl Keeper {
     fn judge(&self, now: Instant) {
         match self.core.is_member(now) {
             true => self.around.lease.is_well(),
-            false => self.around.lease.fails("this node has no lease in Redis, and can have no rooms"),
+            false => self.around.lease.fails(
+                "this node has no lease in Redis, and can have no rooms: bring Redis back, or the network between \
+                 them; it takes rooms again by itself",
+            ),
         }
     }
 

@@ -9,7 +9,14 @@ use super::{
     stream::{self, Keys, Loaded},
     topic::Topic,
 };
-use crate::{clock::Clock, config::RedisUrl, health::Part, metrics::Metrics, nodes::connect, thread};
+use crate::{
+    clock::Clock,
+    config::RedisUrl,
+    health::Part,
+    metrics::Metrics,
+    nodes::{REMEDY, connect},
+    thread,
+};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use redis::{AsyncConnectionConfig, RedisError, RedisResult, Script, Value, aio::MultiplexedConnection};
 use std::{
@@ -387,7 +394,8 @@ impl State {
         match result {
             Ok(_) => self.around.health.is_well(),
             Err(failure) => {
-                self.around.health.fails(format!("topics: Redis does not do its part: {failure}"))
+                let what = "nothing is published in topics, and readers wait";
+                self.around.health.fails(format!("{what}: Redis does not do its part: {failure}: {REMEDY}"))
             }
         }
     }

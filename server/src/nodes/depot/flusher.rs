@@ -9,7 +9,7 @@ use crate::{
     health::Part,
     metrics::Metrics,
     nodes::{
-        Unavailable,
+        REMEDY, Unavailable,
         ask::{Epoch, Failure, Incarnation},
         script::Call,
         way::{Way, failure},
@@ -133,7 +133,14 @@ impl Flusher {
             if !std::mem::replace(&mut failed, true) {
                 warn!(%failure, "Redis does not take what is kept of rooms: they go on, but would not survive");
             }
-            self.health.fails(format!("rooms go on, but would not survive this node: {failure}"));
+            let now = Instant::now();
+            let what = match writes.iter().any(|write| !write.about.owned.is_over(now)) {
+                true => "rooms go on, but would not survive this node",
+                false => {
+                    "rooms have ended, because this node has no lease, and Redis has not all of what they did"
+                }
+            };
+            self.health.fails(format!("{what}: {failure}: {REMEDY}"));
             self.metrics.journal_unsynchronised.set(self.queue.bytes() as i64);
             sleep(AGAIN).await;
         }
