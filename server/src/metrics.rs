@@ -117,6 +117,8 @@ pub struct Metrics {
     pub journal_unsynchronised: Gauge,
     /// Attempts to write to the store that failed.
     pub store_failures: ByReason,
+    /// Nodes with a lease, as this one has seen them last.
+    pub nodes: Gauge,
     /// Renewals of this node's lease, by result.
     pub lease_renewals: ByReason,
     /// From when a renewal was due to when it was confirmed.
@@ -425,6 +427,7 @@ impl Metrics {
                 "what",
                 ["checkpoint", "damaged", "frame", "journal", "refused", "revoked"],
             ),
+            nodes: Gauge::default(),
             lease_renewals: ByReason::new("result", ["renewed", "failed"]),
             lease_lateness: DurationHistogram::new(JOB_DURATION),
             leases_lost: Counter::default(),
@@ -598,6 +601,9 @@ impl Metrics {
 
     /// What concerns other nodes.
     fn register_nodes(&self, r: &mut Registry) {
+        let help = "Nodes with a lease, this one among them, as it has seen them last. 0: it has none itself, or \
+                    there are no others.";
+        put(r, "nodes", help, &self.nodes);
         put(r, "lease_renewals", "Renewals of this node's lease, by result.", &self.lease_renewals.family);
         let help = "Time from when a renewal of the lease was due to when it was confirmed.";
         put_unit(r, "lease_lateness", help, Unit::Seconds, &self.lease_lateness);

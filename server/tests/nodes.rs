@@ -152,6 +152,29 @@ fn a_room_of_a_dead_node_is_had_elsewhere_once_its_lease_is_over() {
 }
 
 #[test]
+fn a_node_that_dies_is_missed_and_one_that_says_goodbye_is_not() {
+    let redis = Redis::start();
+    let start = || {
+        let args = ["--listen", "127.0.0.1:0", "--log", "warn", "--redis", &redis.url(), "--lease", "1s"];
+        Process::of(util::process::command(&args))
+    };
+    let (a, mut b, c) = (start(), start(), start());
+    let a_sees = |nodes: f64| {
+        until("it is seen how many there are", || {
+            http::get(a.address(), "/metrics").metric("driftless_nodes") == nodes
+        });
+    };
+    a_sees(3.0);
+    b.signal(libc::SIGTERM);
+    assert!(b.wait().0.success());
+    a_sees(2.0);
+    c.kill();
+    a_sees(1.0);
+    let said = a.kill();
+    assert_eq!(said.matches("gone without having said goodbye").count(), 1, "{said}");
+}
+
+#[test]
 fn a_node_that_stood_still_publishes_nothing_of_what_may_be_anothers() {
     let redis = Redis::start();
     let args = ["--redis", &redis.url(), "--lease", "1s"];

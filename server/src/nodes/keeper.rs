@@ -19,7 +19,7 @@ use futures_util::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -88,6 +88,8 @@ pub(super) struct Keeper {
     around: Surroundings,
     says: Node,
     nodes: HashMap<Incarnation, Node>,
+    /// Those among them that should have renewed their lease.
+    silent: HashSet<Incarnation>,
     table: Table,
     twin: Twin,
     /// Rooms that were given to others since they were seen.
@@ -148,6 +150,7 @@ impl Keeper {
             around,
             says,
             nodes: HashMap::new(),
+            silent: HashSet::new(),
             table,
             twin: Twin::default(),
             given: HashMap::new(),
@@ -272,8 +275,8 @@ impl Keeper {
             }
             _ => {}
         }
-        if let Ok(Answer { said: Said::Nodes(nodes), .. }) = answer {
-            self.seen(now, nodes);
+        if let Ok(Answer { said: Said::Nodes(nodes), settling, .. }) = answer {
+            self.seen(now, nodes, settling.is_zero());
             self.judge_address(now);
         }
     }
@@ -328,6 +331,7 @@ impl Keeper {
         error!(rooms, lost, "the lease could not be renewed in time: this node's rooms end");
         self.around.metrics.leases_lost.inc();
         self.known_as.send_replace(self.core.me().clone());
+        self.around.metrics.nodes.set(0);
         self.judge(Instant::now());
         // Those who wait have asked for a node that is no more.
         let waiting: Vec<_> = self.waiting.drain().flat_map(|(_, waiters)| waiters).collect();
@@ -338,14 +342,28 @@ impl Keeper {
         self.transfers.lapse().into_iter().for_each(|outcome| self.moved(outcome));
     }
 
-    fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<(Node, Duration)>)>) {
+    /// `settled`: Redis has forgotten none of them.
+    fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<(Node, Duration)>)>, settled: bool) {
         self.given.clear();
-        let seen = |(name, node): (Incarnation, Option<(Node, Duration)>)| {
-            let (node, left) = node?;
-            Some(Seen { name, node, at: now, left })
-        };
-        let mut table: Vec<_> = nodes.into_iter().filter_map(seen).collect();
-        self.nodes = table.iter().map(|seen| (seen.name.clone(), seen.node.clone())).collect();
+        let nodes: Vec<_> = nodes.into_iter().filter_map(|(name, node)| Some((name, node?))).collect();
+        let known: HashSet<_> = nodes.iter().map(|(name, _)| name).collect();
+        // Who says goodbye gives back a lease that was renewed just before.
+        let lost = self.silent.drain().filter(|name| settled && !known.contains(name));
+        for node in lost.filter_map(|name| self.nodes.get(&name)) {
+            warn!(
+                node = node.name,
+                url = node.url,
+                "a node is gone without having said goodbye: it is dead, frozen or cut off from Redis, and its rooms \
+                 that are kept go on at the others"
+            );
+        }
+        let (me, ttl) = (self.core.me(), self.core.ttl());
+        let silent = nodes.iter().filter(|(name, (_, left))| name != me && is_silent(ttl, *left));
+        self.silent = silent.map(|(name, _)| name.clone()).collect();
+        self.nodes = nodes.iter().map(|(name, (node, _))| (name.clone(), node.clone())).collect();
+        self.around.metrics.nodes.set(i64::try_from(self.nodes.len()).unwrap_or(i64::MAX));
+        let seen = |(name, (node, left)): (Incarnation, (Node, Duration))| Seen { name, node, at: now, left };
+        let mut table: Vec<_> = nodes.into_iter().map(seen).collect();
         table.sort_by(|a, b| a.name.cmp(&b.name));
         *self.table.lock() = table;
     }

@@ -179,6 +179,14 @@ pub(super) const ALERTS: &[Alert] = &[
         action: "What hears them (Server::on) is too slow: have it put them into a queue of its own.",
     },
     Alert {
+        name: "DriftlessNodeMissing",
+        expr: "max(driftless_nodes) < max(max_over_time(driftless_nodes[15m]))",
+        wait: "2m",
+        severity: Severity::Ticket,
+        summary: "there are {{ $value }} nodes, fewer than a quarter of an hour ago",
+        action: "If you have not taken one away: the logs of the others name it; start it again, or see whether it is frozen or cut off from Redis.",
+    },
+    Alert {
         name: "DriftlessRestarts",
         expr: r#"changes(process_start_time_seconds{job="driftless"}[15m]) > 2"#,
         wait: "0m",
