@@ -20,11 +20,12 @@ use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Time between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
@@ -214,6 +215,7 @@ impl Queue {
 
     /// Makes matches, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
+        let mut is_away = false;
         while self.is_used() {
             sleep(ROUND).await;
             // If that fails, they are soon over: nobody has looked at them.
@@ -221,9 +223,13 @@ impl Queue {
             if self.matchmaker.is_draining() {
                 continue;
             }
-            let round = async { self.round().await.and(told) };
-            if let Err(DeskAway(why)) = round.await {
-                warn!(why, "no matches can be made at present");
+            let round = self.round().await.and(told);
+            let was_away = mem::replace(&mut is_away, round.is_err());
+            match round {
+                Err(DeskAway(why)) if !was_away => warn!(why, "no matches can be made at present"),
+                Err(_) => {}
+                Ok(()) if was_away => info!("matches can be made again"),
+                Ok(()) => {}
             }
         }
     }

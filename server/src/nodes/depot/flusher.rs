@@ -27,7 +27,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, sleep_until, timeout},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// The script.
 const SCRIPT: &str = include_str!("../depot.lua");
@@ -193,10 +193,16 @@ impl Flusher {
         if let (Order::Put { .. }, Outcome::Done) = (&write.order, outcome) {
             self.metrics.checkpoints.inc();
         }
-        if outcome != Outcome::Done {
-            self.metrics.store_failures.inc("refused");
-            let room = &write.about.name;
-            info!(%room, ?outcome, "Redis has not taken what is kept of the room: it is asked for a checkpoint");
+        let room = &write.about.name;
+        match outcome {
+            Outcome::Done => {}
+            // It has ended, or has gone to another node, and this came too late. (A node that has lost a room
+            // is told so otherwise.)
+            Outcome::Fenced => debug!(%room, "what is kept of the room is another node's by now"),
+            Outcome::Gap => {
+                self.metrics.store_failures.inc("refused");
+                info!(%room, "Redis has lost a part of what is kept of the room: it is asked for a checkpoint");
+            }
         }
         self.books.written(write, outcome);
     }
