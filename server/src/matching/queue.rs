@@ -221,13 +221,16 @@ impl Queue {
             // If that fails, they are soon over: nobody has looked at them.
             let told = self.tell_left().await;
             if self.matchmaker.is_draining() {
+                self.metrics.tickets_waiting.set(0);
                 continue;
             }
             let round = self.round().await.and(told);
             let was_away = mem::replace(&mut is_away, round.is_err());
             match round {
                 Err(DeskAway(why)) if !was_away => warn!(why, "no matches can be made at present"),
-                Err(_) => {}
+                Err(_) => {
+                    self.metrics.tickets_waiting.set(0);
+                }
                 Ok(()) if was_away => info!("matches can be made again"),
                 Ok(()) => {}
             }
@@ -257,11 +260,11 @@ impl Queue {
             });
             // A function that panics makes no matches.
             let Ok(made) = proposed.await else { continue };
+            made_some |= !made.is_empty();
             self.metrics.match_round.observe(start.elapsed());
             let making = made.into_iter().map(|making| self.make(epoch, kind, making));
             stream::iter(making).buffer_unordered(AT_ONCE).for_each(|()| async {}).await;
             self.matched.notify_waiters();
-            made_some = true;
         }
         self.metrics.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         if made_some {
