@@ -248,7 +248,7 @@ impl Api {
         let mut after = String::new();
         loop {
             let url = format!("{}/v1/rooms?limit={PAGE}{after}", self.base);
-            let body = read(&url, self.agent.get(&url).call())?;
+            let body = read(&url, self.authorize(self.agent.get(&url)).call())?;
             let list: RoomList =
                 serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
             skipped.extend(list.rooms.into_iter().map(|room| (room.name, room.ticks_skipped)));

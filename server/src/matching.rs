@@ -40,7 +40,7 @@ use crate::{
     config::Config,
     factory::{Factory, FactoryError, RoomSpec},
     ground::{
-        api_error::ApiError,
+        api_error::{ApiError, TRY_AGAIN},
         held::Held,
         identity::Entry,
         reservation::{Reservation, ReservationToken},
@@ -168,7 +168,11 @@ impl From<MatchError> for ApiError {
             MatchError::Ended(_) => (StatusCode::SERVICE_UNAVAILABLE, "room_ended"),
             MatchError::Factory(error) => return error.into(),
         };
-        Self::new(status, code, error.to_string())
+        let answer = Self::new(status, code, error.to_string());
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => answer.retry_after(TRY_AGAIN),
+            _ => answer,
+        }
     }
 }
 
@@ -243,6 +247,11 @@ impl Matchmaker {
     /// The rooms of the other servers.
     fn elsewhere(&self) -> Arc<Vec<Elsewhere>> {
         self.others.as_ref().map(|(others, _)| others.rooms()).unwrap_or_default()
+    }
+
+    /// Whether the rooms of other servers are not known.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.others.as_ref().is_some_and(|(others, _)| others.is_cut_off())
     }
 
     /// Whether it makes no rooms any more.

@@ -263,7 +263,8 @@ fn a_room_that_nobody_comes_for_ends_and_is_not_made_again_by_a_late_join() {
 
 #[test]
 fn a_token_says_who_asks_and_for_what() {
-    let server = TestServer::start(Config { guests: Guests::No, ..tokens::config() });
+    let queue = "arena=2x1".parse().unwrap();
+    let server = TestServer::start(Config { guests: Guests::No, queue, ..tokens::config() });
     let ask = |token: Option<String>, body: Value| {
         let header = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         http::send(server.address(), "POST", "/v1/match", &header, &body.to_string())
@@ -275,6 +276,24 @@ fn a_token_says_who_asks_and_for_what() {
     let limited = tokens::token_with("eve", json!({ "kind": "cursors" }));
     assert_eq!(ask(Some(limited.clone()), json!({ "kind": "arena" })).error_code(), "forbidden");
     assert_eq!(ask(Some(limited), json!({})).json()["room"]["kind"], "cursors");
+
+    // Nobody knows the name that a match's room will have: better no ticket than a seat that stays empty.
+    let narrow = tokens::token_with("eve", json!({ "room": "match-*" }));
+    let queue = |token: &str| {
+        let header = format!("authorization: Bearer {token}\r\n");
+        http::send(server.address(), "POST", "/v1/queue", &header, r#"{"kind":"arena"}"#)
+    };
+    assert_eq!(ask(Some(narrow.clone()), json!({ "kind": "arena" })).error_code(), "no_match");
+    assert_eq!((queue(&narrow).status, queue(&narrow).error_code()), (403, "forbidden".into()));
+    assert_eq!(queue(&tokens::token_with("eve", json!({ "room": "*" }))).status, 201);
+
+    // Which rooms there are concerns those who may come in, and operators.
+    for path in ["/v1/lobby", "/v1/rooms"] {
+        assert_eq!((server.get(path).status, server.get(path).error_code()), (401, "no_token".into()));
+        let header = format!("authorization: Bearer {}\r\n", tokens::token("ann"));
+        assert_eq!(http::send(server.address(), "GET", path, &header, "").status, 200);
+        assert_eq!(server.get_as_operator(path).status, 200);
+    }
 
     // The seat is of who has asked, whoever has the secret.
     let found = ask(Some(tokens::token("ann")), json!({ "kind": "arena" })).json();

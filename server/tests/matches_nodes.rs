@@ -110,3 +110,22 @@ fn a_running_room_gets_players_from_whoever_makes_the_match() {
     }
     assert_eq!(b.get("/v1/queue/0123456789abcdef0123456789abcdef").status, 404);
 }
+
+// An empty list would say that there are no rooms.
+#[test]
+fn while_redis_does_not_answer_nobody_is_told_that_there_are_no_rooms_and_everybody_when_to_ask_again() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    until("the lobby is known", || server.get("/v1/lobby").status == 200);
+    drop(redis);
+    until("it is not known", || server.get("/v1/lobby").status == 503);
+    let ticket = || post(&server, "/v1/queue", &json!({ "kind": "arena" }));
+    until("no tickets are taken", || ticket().status == 503);
+    until("no rooms are made", || post(&server, "/v1/match", &json!({ "kind": "arena" })).status == 503);
+    let lobby = server.get("/v1/lobby");
+    assert_eq!(lobby.error_code(), "lobby_unavailable");
+    for answer in [lobby, ticket(), post(&server, "/v1/match", &json!({ "kind": "arena" }))] {
+        let wait: u64 = answer.header("retry-after").expect("it says when").parse().unwrap();
+        assert!((1..=5).contains(&wait), "{answer:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     ground::{
-        api_error::ApiError,
+        api_error::{ApiError, TRY_AGAIN},
         close::GOING_DOWN,
         durability::Durability,
         refusal::Refusal,
@@ -251,6 +251,11 @@ impl From<NotHere> for FactoryError {
 
 impl From<FactoryError> for ApiError {
     fn from(error: FactoryError) -> Self {
+        let wait = match &error {
+            FactoryError::Unavailable(unavailable) => Some(unavailable.wait),
+            FactoryError::Draining => Some(TRY_AGAIN),
+            _ => None,
+        };
         let status = match error {
             // Against the description of the API.
             FactoryError::UnknownKind(_) | FactoryError::BadName(_) | FactoryError::OutOfRange { .. } => {
@@ -273,7 +278,11 @@ impl From<FactoryError> for ApiError {
             FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
             FactoryError::NoSuchRoom(_) | FactoryError::MatchOver(_) => StatusCode::NOT_FOUND,
         };
-        Self::new(status, error.name(), error.to_string())
+        let answer = Self::new(status, error.name(), error.to_string());
+        match wait {
+            Some(wait) => answer.retry_after(wait),
+            None => answer,
+        }
     }
 }
 

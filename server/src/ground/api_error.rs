@@ -13,6 +13,8 @@ use serde::Serialize;
 use std::{io, time::Duration};
 use utoipa::ToSchema;
 
+/// When to try again what cannot be done now, if nothing better is known.
+pub const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The media type of an error.
 const PROBLEM: &str = "application/problem+json";
 

@@ -132,6 +132,11 @@ impl Entry {
         self.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|pattern| pattern.fits(name)))
     }
 
+    /// Whether this allows every room, whatever its name.
+    pub fn allows_all_rooms(&self) -> bool {
+        self.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|pattern| &*pattern.0 == "*"))
+    }
+
     /// Whether this allows a room of this kind.
     pub fn allows_kind(&self, kind: &str) -> bool {
         self.kind.as_ref().is_none_or(|allowed| **allowed == *kind)

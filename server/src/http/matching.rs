@@ -4,6 +4,7 @@ use super::{ApiError, HttpState, access::source, body::Object, page::Limit, topi
 use crate::{
     door::Knock,
     ground::{
+        api_error::TRY_AGAIN,
         identity::{Identity, Role},
         places::{NoPlace, Place, Places},
         transport_kind::TransportKind,
@@ -120,10 +121,7 @@ pub(super) async fn find(
 
 /// Who asks, and is to play.
 pub(super) async fn player(state: &HttpState, request: &HttpRequest) -> Result<Arc<Identity>, ApiError> {
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
-    let knock = knock.of_request(headers, request.query_string())?;
-    let tenure = state.door.identify(knock).await?;
+    let tenure = state.door.identify(knock(state, request)?).await?;
     let identity = tenure.identity().clone();
     match identity.role {
         Role::Player => Ok(identity),
@@ -136,6 +134,30 @@ pub(super) fn allowed(identity: &Identity, kind: String) -> Result<String, ApiEr
         return Ok(kind);
     }
     Err(forbidden(format!("{} may not enter rooms of kind {kind:?}", identity.user)))
+}
+
+/// Nobody knows the name of the room that a match will have.
+pub(super) fn allowed_everywhere(identity: &Identity, kind: String) -> Result<String, ApiError> {
+    if identity.entry.allows_all_rooms() {
+        return Ok(kind);
+    }
+    let user = &identity.user;
+    Err(forbidden(format!("{user} may enter only some rooms, and nobody knows which one a match will have")))
+}
+
+/// Whether somebody may see which rooms there are: operators, and whoever may come in.
+pub(super) async fn may_look(state: &HttpState, request: &HttpRequest) -> Result<(), ApiError> {
+    if state.access.is_operator(request) {
+        return Ok(());
+    }
+    state.door.identify(knock(state, request)?).await?;
+    Ok(())
+}
+
+fn knock(state: &HttpState, request: &HttpRequest) -> Result<Knock, ApiError> {
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
+    Ok(knock.of_request(headers, request.query_string())?)
 }
 
 fn forbidden(message: String) -> ApiError {
@@ -174,7 +196,8 @@ pub(super) struct LobbyPage<'a> {
     next: Option<&'a str>,
 }
 
-/// A page of the rooms that anybody can enter now, by name; or for `Accept: text/event-stream`, that page and
+/// A page of the rooms that anybody can enter now, by name, for whoever may come in (the token is shown as
+/// for a match) and for operators; or for `Accept: text/event-stream`, that page and
 /// what changes in it.
 ///
 /// The stream begins with the event `rooms`, which is a page; each event `changes` has rooms that are new or
@@ -184,13 +207,19 @@ pub(super) struct LobbyPage<'a> {
     ("filter" = Option<String>, Query, description = "Only rooms that fit, as `mode = \"ctf\" and players < 8`"),
     ("after" = Option<String>, Query, description = "Begin after this name: the `next` of the page before"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most rooms, at most 1,000; default: 100"),
-), responses((status = 200, description = "Rooms", content(
+), security((), ("player" = []), ("operator" = [])), responses((status = 200, description = "Rooms", content(
     (LobbyPage<'_> = "application/json"), (Changes<'_> = "text/event-stream")))))]
 pub(super) async fn lobby(
     request: HttpRequest,
     asked: web::Query<Asked>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
+    may_look(&state, &request).await?;
+    if state.matchmaker.is_cut_off() {
+        let message = "the rooms of other servers are not known: Redis does not answer";
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lobby_unavailable", message)
+            .retry_after(TRY_AGAIN));
+    }
     let Asked { kind, filter, after, limit } = asked.into_inner();
     let Limit(limit) = limit.unwrap_or_default();
     let filter = filter.as_deref().map(Filter::parse).transpose()?;

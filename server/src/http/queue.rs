@@ -3,11 +3,11 @@
 use super::{
     ApiError, HttpState,
     body::Object,
-    matching::{allowed, party_of, player, reader_place},
+    matching::{allowed, allowed_everywhere, party_of, player, reader_place},
     topics::wants_events,
 };
 use crate::{
-    ground::whole::whole,
+    ground::{api_error::TRY_AGAIN, whole::whole},
     matching::{
         Look, QueueError, QueueTicket, Watch,
         desk::{Assignment, Seen},
@@ -123,7 +123,11 @@ impl From<QueueError> for ApiError {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable")
             }
         };
-        Self::new(status, code, error.to_string())
+        let answer = Self::new(status, code, error.to_string());
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => answer.retry_after(TRY_AGAIN),
+            _ => answer,
+        }
     }
 }
 
@@ -158,7 +162,7 @@ pub(super) async fn enter(
     }
     let ticket = QueueTicket {
         user: (!identity.user.is_guest()).then(|| identity.user.id().clone()),
-        kind: allowed(&identity, kind)?,
+        kind: allowed_everywhere(&identity, allowed(&identity, kind)?)?,
         party: party_of(party)?,
         attributes: attributes.into_iter().map(attribute).collect::<Result<_, _>>()?,
         skill,

@@ -1,6 +1,6 @@
 //! Listing, showing and making rooms.
 
-use super::{ApiError, HttpState, access::Operator, body::Object, page::Limit};
+use super::{ApiError, HttpState, access::Operator, body::Object, matching::may_look, page::Limit};
 use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
@@ -21,16 +21,23 @@ struct RoomList {
     next: Option<String>,
 }
 
-/// A page of the rooms, by name.
+/// A page of the rooms, by name, for whoever may come in (with a token, where guests may not) and for
+/// operators.
 #[utoipa::path(get, path = "/v1/rooms", tag = "rooms", operation_id = "list_rooms", params(
     ("after" = Option<String>, Query, description = "Begin after this name: the `next` of the page before"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most rooms, at most 1,000; default: 100"),
-), responses((status = 200, description = "Rooms", body = RoomList)))]
-pub(super) async fn list(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
+), security((), ("player" = []), ("operator" = [])),
+    responses((status = 200, description = "Rooms", body = RoomList)))]
+pub(super) async fn list(
+    request: HttpRequest,
+    asked: web::Query<Asked>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    may_look(&state, &request).await?;
     let Limit(limit) = asked.limit.unwrap_or_default();
     let (rooms, more) = state.registry.page(asked.after.as_deref(), limit);
     let next = rooms.last().filter(|_| more).map(|room| room.name.clone());
-    HttpResponse::Ok().json(RoomList { rooms, next })
+    Ok(HttpResponse::Ok().json(RoomList { rooms, next }))
 }
 
 /// One room.

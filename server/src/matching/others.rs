@@ -13,7 +13,13 @@ use crate::ground::reservation::Reservation;
 use parking_lot::Mutex;
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection, cmd, pipe};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -34,6 +40,8 @@ pub(super) struct Others {
     /// Names this server.
     me: String,
     newest: Mutex<Arc<Vec<Elsewhere>>>,
+    /// Redis does not answer, so they are not known.
+    cut_off: AtomicBool,
 }
 
 /// A room on another server.
@@ -85,7 +93,7 @@ struct Letter {
 
 impl Others {
     pub(super) fn new(redis: Redis, me: String) -> Self {
-        Self { redis, me, newest: Mutex::default() }
+        Self { redis, me, newest: Mutex::default(), cut_off: AtomicBool::new(false) }
     }
 
     /// The rooms of other servers, as they were a moment ago.
@@ -93,17 +101,21 @@ impl Others {
         self.newest.lock().clone()
     }
 
+    /// Whether they are not known.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Relaxed)
+    }
+
     /// Says which rooms are here and learns which are elsewhere, for ever.
     pub(super) async fn exchange(&self, at: Address, own: impl Fn() -> Vec<Own>) {
-        let mut well = true;
         loop {
             let exchanged = self.say(&at, own()).await;
             match exchanged {
-                Ok(()) => well = true,
+                Ok(()) => self.cut_off.store(false, Relaxed),
                 Err(DeskAway(why)) => {
                     // What they have said before is over.
                     *self.newest.lock() = Arc::default();
-                    if std::mem::replace(&mut well, false) {
+                    if !self.cut_off.swap(true, Relaxed) {
                         warn!(why, "the rooms of other servers are not known");
                     }
                 }
