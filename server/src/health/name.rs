@@ -31,7 +31,7 @@ pub enum PartName {
 
 impl PartName {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accept,
         Self::Address,
         Self::Certificate,
