@@ -46,6 +46,11 @@ pub(crate) fn time_of_day() -> Duration {
     })
 }
 
+/// A span in milliseconds.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Identifies the time since this machine was started. Empty: unknown.
 pub(crate) fn boot() -> Arc<str> {
     static BOOT: OnceLock<Arc<str>> = OnceLock::new();

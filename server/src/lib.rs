@@ -139,6 +139,14 @@ pub mod open_files;
 mod prefetch;
 pub mod presence;
 mod readable;
+#[cfg(test)]
+#[path = "../tests/util/redis.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the tests of the whole server have it, too, and want more of it"
+)]
+mod redis_server;
 mod registry;
 pub mod room;
 pub mod server;

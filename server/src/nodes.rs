@@ -79,7 +79,7 @@ mod simulated;
 #[cfg(test)]
 mod simulated_kept;
 
-pub(crate) use ask::{Epoch, Generation, Incarnation};
+pub(crate) use ask::{Epoch, Failure, Generation, Incarnation};
 pub(crate) use depot::{Depot, Unread};
 pub(crate) use keeper::Surroundings;
 pub(crate) use memory::Known;
@@ -90,7 +90,7 @@ pub(crate) use presence::{Abroad, Around as PresenceAround, Hint, Told};
 #[cfg(any(test, fuzzed))]
 pub(crate) use script::fuzz;
 pub(crate) use users::Users;
-pub(crate) use way::connect;
+pub(crate) use way::{Own, Way};
 
 use self::core::{Core, Grant};
 use crate::{
@@ -275,11 +275,11 @@ impl Nodes {
             arrivals: Mutex::new(Some(arrivals)),
             given: Mutex::default(),
         });
-        let redis = redis.clone();
+        let way = Way::new(redis, &config.redis_prefix);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("nodes".to_owned()).spawn(move || {
             thread::prefer_latency();
-            let link = Link::new(redis, call, replicas, ttl / 2);
+            let link = Link::new(way, call, replicas, ttl / 2);
             let keeper =
                 Keeper::new(core, link, around, says, table, (to, wishes), (arrive, known_as)).telling(tell);
             runtime.block_on(keeper.run());

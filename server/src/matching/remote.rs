@@ -5,78 +5,31 @@ use super::{
     desks::DeskAway,
     ticket::{Ticket, TicketId},
 };
-use crate::{config::RedisUrl, nodes::connect};
-use redis::{AsyncConnectionConfig, RedisResult, Script, aio::MultiplexedConnection};
+use crate::{
+    clock::millis,
+    nodes::{Failure, Way},
+};
+use redis::Script;
 use std::time::Duration;
-use tokio::{sync::Mutex, time::timeout};
 
 /// Tickets that are read at a time: everybody else waits for Redis meanwhile.
 const PAGE: usize = if cfg!(test) { 2 } else { 500 };
 
 /// Longest time for an answer of Redis.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
+
+/// Tickets that are looked at in one step, which keeps others from Redis.
+const LOOKS: usize = 500;
 
 /// The way to it.
 pub(super) struct Remote {
-    redis: Redis,
+    way: Way,
     script: Script,
 }
 
-/// The way to Redis: one connection for everything that does not wait.
-pub(super) struct Redis {
-    url: RedisUrl,
-    /// Keys begin with it. In braces, so that Redis Cluster keeps all of them in one place.
-    prefix: String,
-    connection: Mutex<Option<MultiplexedConnection>>,
-}
-
-impl Redis {
-    pub(super) fn new(url: RedisUrl, prefix: &str) -> Self {
-        Self { url, prefix: format!("{{{prefix}}}"), connection: Mutex::default() }
-    }
-
-    /// The key with this name.
-    pub(super) fn key(&self, name: &str) -> String {
-        format!("{}:{name}", self.prefix)
-    }
-
-    /// Asks something.
-    pub(super) async fn with<T>(
-        &self,
-        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
-    ) -> Result<T, DeskAway> {
-        let asked = async { ask(self.connection().await?).await };
-        let answer = timeout(ANSWER, asked).await;
-        let answer = answer.map_err(|_| DeskAway(format!("no answer within {ANSWER:?}")));
-        let answer = answer.and_then(|answer| answer.map_err(|error| DeskAway(error.to_string())));
-        if answer.is_err() {
-            *self.connection.lock().await = None;
-        }
-        answer
-    }
-
-    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
-        let mut connection = self.connection.lock().await;
-        if let Some(there) = &*connection {
-            return Ok(there.clone());
-        }
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(None);
-        let made = self.connect(&config).await?;
-        *connection = Some(made.clone());
-        Ok(made)
-    }
-
-    /// A connection of one's own, to wait on.
-    pub(super) async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-        connect(&self.url, &self.prefix, config).await
-    }
-}
-
 impl Remote {
-    pub(super) fn new(url: RedisUrl, prefix: &str) -> Self {
-        let script = Script::new(include_str!("desk.lua"));
-        Self { redis: Redis::new(url, prefix), script }
+    pub(super) fn new(way: Way) -> Self {
+        Self { way, script: Script::new(include_str!("desk.lua")) }
     }
 
     pub(super) async fn add(&self, ticket: &Ticket, most: usize) -> Result<Result<(), NotTaken>, DeskAway> {
@@ -98,12 +51,26 @@ impl Remote {
         self.ask("away", &[&id.to_string(), &LIFE_MS.to_string()]).await.map(drop)
     }
 
+    pub(super) async fn decided(&self, ids: &[TicketId]) -> Result<Vec<TicketId>, DeskAway> {
+        let mut decided = Vec::new();
+        for ids in ids.chunks(LOOKS) {
+            let mut arguments = vec![LIFE_MS.to_string()];
+            arguments.extend(ids.iter().map(TicketId::to_string));
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            let answer = self.ask("decided", &arguments).await?;
+            let [word, gone @ ..] = &*answer else { return Err(nonsense(&answer)) };
+            let gone = gone.iter().map(|id| TicketId::parse(id)).collect::<Option<Vec<_>>>();
+            decided.extend(gone.filter(|_| word == "decided").ok_or_else(|| nonsense(&answer))?);
+        }
+        Ok(decided)
+    }
+
     pub(super) async fn cancel(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
         seen(&self.ask("cancel", &[&id.to_string()]).await?)
     }
 
     pub(super) async fn lead(&self, who: &str, lasts: Duration) -> Result<Option<u64>, DeskAway> {
-        let answer = self.ask("lead", &[who, &lasts.as_millis().to_string()]).await?;
+        let answer = self.ask("lead", &[who, &millis(lasts).to_string()]).await?;
         match (word(&answer), answer.get(1).and_then(|epoch| epoch.parse().ok())) {
             ("leads", Some(epoch)) => Ok(Some(epoch)),
             ("other", _) => Ok(None),
@@ -151,11 +118,17 @@ impl Remote {
 
     async fn ask(&self, operation: &str, arguments: &[&str]) -> Result<Vec<String>, DeskAway> {
         let mut call = self.script.prepare_invoke();
-        call.key(self.redis.key("queue")).arg(&self.redis.prefix).arg(operation);
+        call.key(self.way.key("queue")).arg(self.way.prefix()).arg(operation);
         for argument in arguments {
             call.arg(*argument);
         }
-        self.redis.with(async |mut connection| call.invoke_async(&mut connection).await).await
+        Ok(self.way.ask(ANSWER, async |connection| call.invoke_async(connection).await).await?)
+    }
+}
+
+impl From<Failure> for DeskAway {
+    fn from(failure: Failure) -> Self {
+        Self(failure.to_string())
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) enum Said {
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It cannot be reached.
     #[error("Redis cannot be reached: {0}")]
     Away(String),
@@ -118,6 +118,13 @@ pub(super) enum Failure {
     /// It says no, or nonsense.
     #[error("Redis refuses: {0}")]
     Refused(String),
+}
+
+impl Failure {
+    /// Whether it is Redis's, or the connection's: the same question may have an answer later.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Failure::Away(_) | Failure::Slow(_) | Failure::ReadOnly(_))
+    }
 }
 
 impl fmt::Display for Incarnation {

@@ -4,12 +4,10 @@ use super::{
     ask::{Answer, Ask, Failure, Incarnation},
     node::Node,
     script::{Call, SCRIPT, answer, is_agreed, parcel},
-    way::{Way, failure},
+    way::{Own, Way},
 };
-use crate::config::RedisUrl;
-use redis::{Script, aio::MultiplexedConnection};
+use redis::{Script, Value};
 use std::time::Duration;
-use tokio::time::timeout;
 use tracing::warn;
 
 /// When a connection on which nothing came is taken for lost: Redis answers after a second.
@@ -19,7 +17,7 @@ const LISTEN: Duration = Duration::from_secs(3);
 const TOLD_MS: u64 = 10_000;
 
 /// A connection that waits for what concerns this node.
-pub(super) struct Inbox(MultiplexedConnection);
+pub(super) struct Inbox(Own);
 
 /// The connection, and what has come.
 pub(super) type Heard = (Inbox, Option<String>);
@@ -36,33 +34,14 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(url: RedisUrl, call: Call, replicas: u32, limit: Duration) -> Self {
-        let way = Way::new(url, &call.prefix, limit);
+    pub(super) fn new(way: Way, call: Call, replicas: u32, limit: Duration) -> Self {
         Self { way, call, script: Script::new(SCRIPT), replicas, limit }
     }
 
     /// Asks. One round trip, once there is a connection.
     pub(super) async fn ask(&self, me: &Incarnation, says: &Node, ask: &Ask) -> Result<Answer, Failure> {
-        let mut used = None;
         // A player who waits is better told soon to come again; a lease is better renewed late than not.
         let limit = if let Ask::Claim { .. } = ask { self.limit / 2 } else { self.limit };
-        let asked = timeout(limit, self.try_ask(&mut used, me, says, ask)).await;
-        let asked = asked.unwrap_or(Err(Failure::Slow(limit)));
-        if let Err(Failure::Away(_) | Failure::Slow(_) | Failure::ReadOnly(_)) = &asked {
-            self.way.forget(used);
-        }
-        asked
-    }
-
-    async fn try_ask(
-        &self,
-        used: &mut Option<u64>,
-        me: &Incarnation,
-        says: &Node,
-        ask: &Ask,
-    ) -> Result<Answer, Failure> {
-        let (number, mut connection) = self.way.connection().await?;
-        *used = Some(number);
         let mut call = self.script.prepare_invoke();
         call.key(self.call.key());
         for argument in self.call.arguments(me, says, ask) {
@@ -71,31 +50,31 @@ impl Link {
         if let Some(parcel) = parcel(ask) {
             call.arg(parcel);
         }
-        let value = call.invoke_async(&mut connection).await.map_err(failure)?;
-        if self.replicas > 0 && is_agreed(ask) {
-            let limit = self.limit.as_millis() as u64 / 4;
-            let wait = redis::cmd("WAIT").arg(self.replicas).arg(limit).to_owned();
-            let confirmed: u64 = wait.query_async(&mut connection).await.map_err(failure)?;
-            let wanted = u64::from(self.replicas);
-            if confirmed < wanted {
-                return Err(Failure::Unconfirmed { confirmed, wanted });
+        let wanted = u64::from(self.replicas);
+        let asked = self.way.ask(limit, async |connection| {
+            let said: Value = call.invoke_async(connection).await?;
+            if wanted == 0 || !is_agreed(ask) {
+                return Ok((said, wanted));
             }
+            let limit = self.limit.as_millis() as u64 / 4;
+            let wait = redis::cmd("WAIT").arg(wanted).arg(limit).to_owned();
+            Ok((said, wait.query_async(connection).await?))
+        });
+        let (said, confirmed): (_, u64) = asked.await?;
+        if confirmed < wanted {
+            return Err(Failure::Unconfirmed { confirmed, wanted });
         }
-        answer(&value)
+        answer(&said)
     }
 
     /// Tells another node something that concerns it, which may be lost.
     pub(super) async fn tell(&self, node: &Incarnation, text: &str) {
         let inbox = self.call.inbox(node);
-        let told = async {
-            let (_, mut connection) = self.way.connection().await?;
-            let mut tell = redis::pipe();
-            tell.cmd("RPUSH").arg(&inbox).arg(text).ignore();
-            tell.cmd("PEXPIRE").arg(&inbox).arg(TOLD_MS).ignore();
-            tell.query_async::<()>(&mut connection).await.map_err(failure)
-        };
-        let told = timeout(self.limit, told).await.unwrap_or(Err(Failure::Slow(self.limit)));
-        if let Err(failure) = told {
+        let mut tell = redis::pipe();
+        tell.cmd("RPUSH").arg(&inbox).arg(text).ignore();
+        tell.cmd("PEXPIRE").arg(&inbox).arg(TOLD_MS).ignore();
+        let told = self.way.ask(self.limit, async |connection| tell.query_async::<()>(connection).await);
+        if let Err(failure) = told.await {
             warn!(%node, %failure, "another node is not told who has left a room on its way there");
         }
     }
@@ -104,11 +83,11 @@ impl Link {
     pub(super) async fn listen(&self, inbox: Option<Inbox>, me: &Incarnation) -> Result<Heard, Failure> {
         let mut inbox = match inbox {
             Some(inbox) => inbox,
-            None => Inbox(self.way.fresh().await?),
+            None => Inbox(self.way.own(self.limit).await?),
         };
         let pop = redis::cmd("BLPOP").arg(self.call.inbox(me)).arg(1).to_owned();
-        let popped = timeout(LISTEN, pop.query_async(&mut inbox.0)).await;
-        let popped: Option<(String, String)> = popped.map_err(|_| Failure::Slow(LISTEN))?.map_err(failure)?;
+        let popped: Option<(String, String)> =
+            inbox.0.ask(LISTEN, async |connection| pop.query_async(connection).await).await?;
         Ok((inbox, popped.map(|(_, text)| text)))
     }
 }

@@ -3,11 +3,12 @@
 //! somebody in that it would not have before.
 
 use super::{
-    ask::Generation,
-    users::{Link, MOST, USED, limited},
+    ask::{Failure, Generation},
+    users::{LIMIT, MOST, REVOKED, USED, revoked_one, used},
+    way::Way,
 };
 use crate::ground::once::Id;
-use redis::{RedisResult, Script, pipe};
+use redis::{Script, pipe};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use tracing::info;
@@ -37,7 +38,7 @@ pub(crate) struct Known {
 }
 
 /// Writes it whenever Redis is another one, for ever.
-pub(super) async fn renew(link: &Link, known: &Known, mut generations: watch::Receiver<Option<Generation>>) {
+pub(super) async fn renew(way: &Way, known: &Known, mut generations: watch::Receiver<Option<Generation>>) {
     let mut was = None;
     while generations.changed().await.is_ok() {
         let is = generations.borrow_and_update().clone();
@@ -45,30 +46,29 @@ pub(super) async fn renew(link: &Link, known: &Known, mut generations: watch::Re
         if std::mem::replace(&mut was, is).is_none() {
             continue;
         }
-        while let Err(error) = write(link, known).await {
+        while let Err(error) = write(way, known).await {
             info!(%error, "what is known of users cannot be written again yet");
             sleep(AGAIN).await;
         }
     }
 }
 
-async fn write(link: &Link, known: &Known) -> RedisResult<()> {
-    let mut connection = limited(link.connect()).await?;
+async fn write(way: &Way, known: &Known) -> Result<(), Failure> {
     for tokens in (known.used)().chunks(PART) {
         let mut set = pipe();
         for (id, left) in tokens {
-            set.cmd("SET").arg(link.used(*id)).arg(USED).arg("PX").arg(millis(*left)).ignore();
+            set.cmd("SET").arg(used(way, *id)).arg(USED).arg("PX").arg(millis(*left)).ignore();
         }
-        limited(set.query_async::<()>(&mut connection)).await?;
+        way.ask(LIMIT, async |connection| set.query_async::<()>(connection).await).await?;
     }
     let script = Script::new(SCRIPT);
     for users in (known.revoked)().chunks(PART) {
         let mut call = script.prepare_invoke();
-        call.key(link.revoked()).arg(MOST);
+        call.key(way.key(REVOKED)).arg(MOST);
         for (user, left) in users {
-            call.key(link.revoked_one(user)).arg(&**user).arg(millis(*left));
+            call.key(revoked_one(way, user)).arg(&**user).arg(millis(*left));
         }
-        limited(call.invoke_async::<()>(&mut connection)).await?;
+        way.ask(LIMIT, async |connection| call.invoke_async::<()>(connection).await).await?;
     }
     Ok(())
 }

@@ -86,7 +86,6 @@ enum Wish {
 }
 
 struct Thread {
-    prefix: String,
     way: Way,
     limit: Duration,
     me: watch::Receiver<Incarnation>,
@@ -130,11 +129,10 @@ impl Overview {
     ) -> io::Result<Arc<Self>> {
         let (to, wishes) = mpsc::unbounded_channel();
         let (limit, busiest) = (LIMIT.min(lease / 2), Box::new(busiest));
-        let prefix = format!("{{{prefix}}}");
-        let way = Way::new(url.clone(), &prefix, limit);
+        let way = Way::new(url, prefix);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("overview".to_owned()).spawn(move || {
-            runtime.block_on(Thread { prefix, way, limit, me, busiest }.run(wishes));
+            runtime.block_on(Thread { way, limit, me, busiest }.run(wishes));
         })?;
         Ok(Arc::new(Self { to }))
     }
@@ -177,8 +175,7 @@ impl Thread {
     /// Says which rooms are here, if somebody looks.
     async fn say(&self) -> Result<(), Failure> {
         let looked = cmd("EXISTS").arg(self.key("looked")).to_owned();
-        let looks: bool =
-            self.way.ask(self.limit, async |mut redis| looked.query_async(&mut redis).await).await?;
+        let looks: bool = self.way.ask(self.limit, async |redis| looked.query_async(redis).await).await?;
         if !looks {
             return Ok(());
         }
@@ -186,22 +183,22 @@ impl Thread {
         let text = serde_json::to_string(&(self.busiest)()).unwrap_or_default();
         let mut say = cmd("SET");
         say.arg(self.key(&format!("busiest:{me}"))).arg(text).arg("PX").arg(millis(COUNTS));
-        self.way.ask(self.limit, async |mut redis| say.query_async(&mut redis).await).await
+        self.way.ask(self.limit, async |redis| say.query_async(redis).await).await
     }
 
     async fn rooms(&self) -> Result<Vec<(String, Busiest)>, Failure> {
-        let all = self.way.ask(self.limit, async |mut redis| {
+        let all = self.way.ask(self.limit, async |redis| {
             let mut look = pipe();
             look.cmd("SET").arg(self.key("looked")).arg(1).arg("PX").arg(millis(LOOKS)).ignore();
             look.cmd("SMEMBERS").arg(self.key("nodes"));
-            let (nodes,): (Vec<String>,) = look.query_async(&mut redis).await?;
+            let (nodes,): (Vec<String>,) = look.query_async(redis).await?;
             let mut get = cmd("MGET");
             for node in &nodes {
                 get.arg(self.key(&format!("lease:{node}"))).arg(self.key(&format!("busiest:{node}")));
             }
             match nodes.is_empty() {
                 true => Ok(Vec::new()),
-                false => get.query_async::<Vec<Option<String>>>(&mut redis).await,
+                false => get.query_async::<Vec<Option<String>>>(redis).await,
             }
         });
         let all = all.await?;
@@ -220,11 +217,11 @@ impl Thread {
         let mut tell = pipe();
         tell.cmd("RPUSH").arg(&inbox).arg(errand.word()).ignore();
         tell.cmd("PEXPIRE").arg(&inbox).arg(millis(WAITS)).ignore();
-        self.way.ask(self.limit, async |mut redis| tell.query_async(&mut redis).await).await
+        self.way.ask(self.limit, async |redis| tell.query_async(redis).await).await
     }
 
     fn key(&self, name: &str) -> String {
-        format!("{}:{name}", self.prefix)
+        self.way.key(name)
     }
 }
 

@@ -20,12 +20,12 @@ use super::{
     Unavailable,
     ask::{Failure, Incarnation},
     node::Node,
-    way::{Way, failure},
+    way::Way,
 };
 use crate::{config::RedisUrl, health::Part, metrics::Metrics, presence::whereabouts::Visit};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use ledger::{Batch, Do, Ledger, Said};
-use redis::{FromRedisValue, Script, Value, aio::MultiplexedConnection, cmd};
+use redis::{Script, Value, cmd};
 use std::{
     io,
     sync::Arc,
@@ -105,7 +105,6 @@ struct Question {
 
 struct Thread {
     script: Script,
-    prefix: String,
     way: Way,
     limit: Duration,
     me: watch::Receiver<Incarnation>,
@@ -135,8 +134,7 @@ impl Abroad {
             let limit = LIMIT.min(around.lease / 2);
             let thread = Thread {
                 script: Script::new(include_str!("presence.lua")),
-                prefix: format!("{{{}}}", around.prefix),
-                way: Way::new(around.url.clone(), &format!("{{{}}}", around.prefix), limit),
+                way: Way::new(&around.url, &around.prefix),
                 limit,
                 me,
             };
@@ -243,13 +241,12 @@ impl Thread {
         let (least, greatest) =
             after.map_or((-1, -1), |(least, most)| (least.cast_signed(), most.cast_signed()));
         let mut call = self.script.prepare_invoke();
-        call.key(format!("{}:generation", self.prefix)).arg(&self.prefix).arg("tell").arg(me.to_string());
+        call.key(self.way.key("generation")).arg(self.way.prefix()).arg("tell").arg(me.to_string());
         call.arg(millis(life)).arg(least).arg(greatest).arg(*number);
         for (user, visits) in users {
             call.arg(&**user).arg(visits);
         }
-        let said: String =
-            self.way.ask(self.limit, async |mut redis| call.invoke_async(&mut redis).await).await?;
+        let said: String = self.way.ask(self.limit, async |redis| call.invoke_async(redis).await).await?;
         match &*said {
             "done" => Ok(Said::Done),
             "lost" => Ok(Said::Lost),
@@ -260,12 +257,11 @@ impl Thread {
     async fn ask(&self, users: &[Arc<str>]) -> Result<Answer, Failure> {
         let me = self.me.borrow().to_string();
         let mut call = self.script.prepare_invoke();
-        call.key(format!("{}:generation", self.prefix)).arg(&self.prefix).arg("ask").arg(me);
+        call.key(self.way.key("generation")).arg(self.way.prefix()).arg("ask").arg(me);
         for user in users {
             call.arg(&**user);
         }
-        let value: Value =
-            self.way.ask(self.limit, async |mut redis| call.invoke_async(&mut redis).await).await?;
+        let value: Value = self.way.ask(self.limit, async |redis| call.invoke_async(redis).await).await?;
         answer(&value).ok_or_else(|| Failure::Refused(format!("the script has returned {value:?}")))
     }
 
@@ -289,11 +285,10 @@ impl Thread {
         look: Duration,
     ) -> Result<(), Failure> {
         type Entries = Vec<(String, Vec<String>)>;
-        let mut redis =
-            timeout(self.limit, self.way.fresh()).await.unwrap_or(Err(Failure::Slow(self.limit)))?;
-        let stream = format!("{}:changed", self.prefix);
+        let mut redis = self.way.own(self.limit).await?;
+        let stream = self.way.key("changed");
         let newest = cmd("XREVRANGE").arg(&stream).arg("+").arg("-").arg("COUNT").arg(1).to_owned();
-        let newest: Entries = self.in_time(&newest, &mut redis, self.limit).await?;
+        let newest: Entries = redis.ask(self.limit, async |redis| newest.query_async(redis).await).await?;
         let mut last = newest.into_iter().next().map_or("0".to_owned(), |(id, _)| id);
         let (mut among, mut looked, mut read_at) = (None, Instant::now(), Instant::now());
         hear(Hint::All);
@@ -304,7 +299,7 @@ impl Thread {
             let mut read = cmd("XREAD");
             read.arg("COUNT").arg(PAGE).arg("BLOCK").arg(millis(look)).arg("STREAMS").arg(&stream).arg(&last);
             let read: Option<Vec<(String, Entries)>> =
-                self.in_time(&read, &mut redis, look + self.limit).await?;
+                redis.ask(look + self.limit, async |redis| read.query_async(redis).await).await?;
             read_at = Instant::now();
             if let Some((_, entries)) = read.unwrap_or_default().pop() {
                 last = entries.last().map_or(last, |(id, _)| id.clone());
@@ -322,15 +317,6 @@ impl Thread {
             }
         }
         Ok(())
-    }
-
-    async fn in_time<T: FromRedisValue>(
-        &self,
-        what: &redis::Cmd,
-        redis: &mut MultiplexedConnection,
-        limit: Duration,
-    ) -> Result<T, Failure> {
-        timeout(limit, what.query_async(redis)).await.map_err(|_| Failure::Slow(limit))?.map_err(failure)
     }
 }
 

@@ -5,8 +5,9 @@ use super::{
     link::Link,
     node::{Node, tests::node},
     script::Call,
+    way::Way,
 };
-use crate::config::RedisUrl;
+use crate::redis_server;
 use redis::{Commands as _, ErrorKind, ServerErrorKind};
 use std::{
     net::TcpListener,
@@ -19,28 +20,19 @@ use tokio::runtime::{Builder, Runtime};
 
 const TTL: Duration = Duration::from_millis(400);
 
-/// A `redis-server` on a port of its own. Ends with the test.
+/// A Redis, and the way to it.
 struct Redis {
-    child: Child,
-    port: u16,
+    server: redis_server::Redis,
     runtime: Runtime,
     link: Link,
 }
 
 impl Redis {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
-            .stdout(Stdio::null());
-        let child = command.spawn().expect("redis-server is installed");
-        let url: RedisUrl = format!("redis://127.0.0.1:{port}").parse().unwrap();
-        let link = Link::new(url, Call::new("test", TTL), 0, Duration::from_secs(5));
-        let redis =
-            Self { child, port, runtime: Builder::new_current_thread().enable_all().build().unwrap(), link };
-        until("Redis starts", || redis.try_ask("a", Ask::Nodes).is_ok());
-        redis
+        let server = redis_server::Redis::start();
+        let way = Way::new(&server.default_url().parse().unwrap(), "test");
+        let link = Link::new(way, Call::new("test", TTL), 0, Duration::from_secs(5));
+        Self { server, runtime: Builder::new_current_thread().enable_all().build().unwrap(), link }
     }
 
     fn try_ask(&self, me: &str, ask: Ask) -> Result<Answer, Failure> {
@@ -52,7 +44,7 @@ impl Redis {
     }
 
     fn client(&self) -> redis::Connection {
-        client(self.port).unwrap()
+        self.server.client()
     }
 
     /// Waits until rooms can be claimed, with these nodes alive.
@@ -140,20 +132,13 @@ fn of_a_cluster_the_master_is_asked_that_has_the_keys_whoever_is_known() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     for (_, port) in &cluster.0 {
         // The first that is named is not there.
-        let url: RedisUrl = format!("redis+cluster://127.0.0.1:1,127.0.0.1:{port}").parse().unwrap();
-        let link = Link::new(url, Call::new("test", TTL), 0, Duration::from_secs(5));
+        let url = format!("redis+cluster://127.0.0.1:1,127.0.0.1:{port}").parse().unwrap();
+        let link = Link::new(Way::new(&url, "test"), Call::new("test", TTL), 0, Duration::from_secs(5));
         let ask = |ask| runtime.block_on(link.ask(&name("a"), &node("a", 0), &ask)).unwrap().said;
         until("it settles", || {
             assert_eq!(ask(Ask::Renew { had: false }), Said::Done);
             matches!(ask(claim("r", "a")), Said::Ours { .. })
         });
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     ask::{Answer, Ask, Failure, Generation, Incarnation, Owned, Said},
     node::Node,
+    way::hash_tag,
 };
 use bytes::Bytes;
 use redis::Value;
@@ -15,14 +16,14 @@ pub(super) const SCRIPT: &str = concat!(include_str!("script.lua"), include_str!
 /// What belongs to a call of the script.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    /// Keys begin with it. In braces, so that Redis Cluster keeps all of them in one place.
+    /// Keys begin with it.
     pub prefix: String,
     pub ttl: Duration,
 }
 
 impl Call {
     pub(super) fn new(prefix: &str, ttl: Duration) -> Self {
-        Self { prefix: format!("{{{prefix}}}"), ttl }
+        Self { prefix: hash_tag(prefix), ttl }
     }
 
     /// The key that the script declares.

@@ -1,84 +1,125 @@
 //! The way to Redis: a connection that is made when it is needed, and made anew when it is no longer of use.
 
 use super::{ask::Failure, sentinel};
-use crate::config::{At, RedisUrl};
+use crate::config::{At, Config, RedisUrl};
 use futures_util::future::select_ok;
+use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
     RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
 };
-use std::{cell::RefCell, time::Duration};
-use tokio::{sync::Mutex, time::timeout};
+use std::time::Duration;
+use tokio::{sync, time::timeout};
 
-/// The way to Redis, of one thread.
-pub(super) struct Way {
+/// The way to Redis. All who go it share one connection, which must therefore keep nobody waiting.
+pub(crate) struct Way {
     url: RedisUrl,
-    /// What keys begin with, in braces.
     prefix: String,
-    /// Longest time until there is a connection.
-    limit: Duration,
-    connection: RefCell<Option<(u64, MultiplexedConnection)>>,
+    connection: Mutex<Option<(u64, MultiplexedConnection)>>,
     /// Held while a connection is made, so that one is made for all who wait.
-    making: Mutex<u64>,
+    making: sync::Mutex<u64>,
 }
 
+/// A connection of one's own, on which Redis may take its time.
+pub(crate) struct Own(MultiplexedConnection);
+
 impl Way {
-    pub(super) fn new(url: RedisUrl, prefix: &str, limit: Duration) -> Self {
-        let prefix = prefix.to_owned();
-        Self { url, prefix, limit, connection: RefCell::new(None), making: Mutex::new(0) }
+    /// To this Redis, when somebody asks. `prefix`: what keys begin with.
+    pub(crate) fn new(url: &RedisUrl, prefix: &str) -> Self {
+        let prefix = hash_tag(prefix);
+        Self { url: url.clone(), prefix, connection: Mutex::default(), making: sync::Mutex::default() }
     }
 
-    /// The connection, and its number.
-    pub(super) async fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
-        if let Some(there) = &*self.connection.borrow() {
-            return Ok(there.clone());
+    /// To the Redis that the configuration names.
+    pub(crate) fn of(config: &Config) -> Option<Self> {
+        Some(Self::new(config.redis.as_ref()?, &config.redis_prefix))
+    }
+
+    /// What all keys begin with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The key with this name.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
+    /// Asks something. The limit is for all of it, the connection included. One that may be of no use any
+    /// more is not used again.
+    pub(crate) async fn ask<T>(
+        &self,
+        limit: Duration,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, Failure> {
+        let mut used = None;
+        let asked = within(limit, async {
+            let (number, mut connection) = self.connection(limit).await?;
+            used = Some(number);
+            ask(&mut connection).await
+        });
+        let asked = asked.await;
+        if asked.as_ref().is_err_and(Failure::is_passing) {
+            self.connection.lock().take_if(|(there, _)| Some(*there) == used);
         }
-        let mut number = self.making.lock().await;
-        if let Some(there) = &*self.connection.borrow() {
-            return Ok(there.clone());
-        }
-        let made = self.fresh().await?;
-        *number += 1;
-        *self.connection.borrow_mut() = Some((*number, made.clone()));
-        Ok((*number, made))
+        asked
     }
 
     /// Another connection.
-    pub(super) async fn fresh(&self) -> Result<MultiplexedConnection, Failure> {
-        // The caller's limit counts, also for requests over the connection.
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(self.limit)).set_response_timeout(None);
-        connect(&self.url, &self.prefix, &config).await.map_err(failure)
+    pub(crate) async fn own(&self, limit: Duration) -> Result<Own, Failure> {
+        within(limit, self.connect(limit)).await.map(Own)
     }
 
-    /// Asks something, in time or not at all.
-    pub(super) async fn ask<T>(
-        &self,
-        limit: Duration,
-        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
-    ) -> Result<T, Failure> {
-        let mut used = None;
-        let asked = async {
-            let (number, redis) = self.connection().await?;
-            used = Some(number);
-            ask(redis).await.map_err(failure)
-        };
-        let answer = timeout(limit, asked).await.unwrap_or(Err(Failure::Slow(limit)));
-        if let Err(Failure::Away(_) | Failure::Slow(_) | Failure::ReadOnly(_)) = &answer {
-            self.forget(used);
+    async fn connection(&self, limit: Duration) -> RedisResult<(u64, MultiplexedConnection)> {
+        let there = || self.connection.lock().clone();
+        if let Some(there) = there() {
+            return Ok(there);
         }
-        answer
+        let mut number = self.making.lock().await;
+        if let Some(there) = there() {
+            return Ok(there);
+        }
+        let made = self.connect(limit).await?;
+        *number += 1;
+        *self.connection.lock() = Some((*number, made.clone()));
+        Ok((*number, made))
     }
 
-    /// The connection with this number is of no use any more.
-    pub(super) fn forget(&self, number: Option<u64>) {
-        self.connection.borrow_mut().take_if(|(there, _)| Some(*there) == number);
+    async fn connect(&self, limit: Duration) -> RedisResult<MultiplexedConnection> {
+        // Whoever asks says how long an answer may take.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(None);
+        // In a box, because it is large, and rare.
+        Box::pin(connect(&self.url, &self.prefix, &config)).await
+    }
+}
+
+impl Own {
+    /// Asks something.
+    pub(crate) async fn ask<T>(
+        &mut self,
+        limit: Duration,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, Failure> {
+        within(limit, ask(&mut self.0)).await
+    }
+}
+
+/// What keys begin with: in braces, so that a Redis Cluster keeps all of them in one place.
+pub(super) fn hash_tag(prefix: &str) -> String {
+    format!("{{{prefix}}}")
+}
+
+async fn within<T>(limit: Duration, asked: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
+    match timeout(limit, asked).await {
+        Ok(answer) => answer.map_err(failure),
+        Err(_) => Err(Failure::Slow(limit)),
     }
 }
 
 /// A new connection to the master: in a Redis Cluster, to that of this key (and all others, because they have
 /// the same hash tag).
-pub(crate) async fn connect(
+async fn connect(
     url: &RedisUrl,
     key: &str,
     config: &AsyncConnectionConfig,
@@ -137,7 +178,8 @@ pub(super) fn client(url: &RedisUrl, (host, port): &(String, u16), login: bool) 
     Client::open(address.into_connection_info()?.set_redis_settings(settings))
 }
 
-pub(super) fn failure(error: RedisError) -> Failure {
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failure(error: RedisError) -> Failure {
     match error.kind() {
         ErrorKind::Server(
             ServerErrorKind::ReadOnly
@@ -148,7 +190,7 @@ pub(super) fn failure(error: RedisError) -> Failure {
         ) => Failure::ReadOnly(error.to_string()),
         ErrorKind::Io | ErrorKind::MasterNameNotFoundBySentinel => Failure::Away(error.to_string()),
         // A script that fails names the error of the command within it.
-        _ if error.to_string().contains("READONLY") || error.to_string().contains("NOREPLICAS") => {
+        _ if ["READONLY", "NOREPLICAS", "OOM "].iter().any(|word| error.to_string().contains(word)) => {
             Failure::ReadOnly(error.to_string())
         }
         _ if error.is_unrecoverable_error() => Failure::Away(error.to_string()),

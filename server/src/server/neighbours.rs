@@ -12,7 +12,7 @@ use crate::{
     moving::Mover,
     nodes::{
         BUSIEST, Busiest, BusyRoom, Depot, Errand, Generation, Hold, Known, Load, Node, Nodes, Overview,
-        Surroundings, Users,
+        Surroundings, Users, Way,
     },
     registry::{Listed, Registry},
     room::CloseRoom,
@@ -140,8 +140,7 @@ pub(super) async fn obey(
 
 /// Shares with the other nodes which tokens were used and whose access was revoked.
 pub(super) fn share_users(
-    redis: &RedisUrl,
-    prefix: &str,
+    way: Way,
     registry: &Arc<Registry>,
     revocations: &Arc<Revocations>,
     once: Option<&Arc<OnceTokens>>,
@@ -156,7 +155,7 @@ pub(super) fn share_users(
             registry.end_seats_of(&user);
         }
     };
-    let users = Users::start(redis, prefix, Box::new(hear), known, generations)?;
+    let users = Users::start(way, Box::new(hear), known, generations)?;
     if let Some(once) = once {
         once.share_with(users.clone());
     }

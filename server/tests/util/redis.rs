@@ -1,13 +1,13 @@
-//! A `redis-server` as a child process, on a port of its own.
+//! A `redis-server` as a child process, on a port of its own. (The server's own tests have it, too.)
 
 #![allow(unsafe_code, reason = "a signal for a child")]
 
-use super::until;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 /// The user of whom the guide says that he has all rights that a node needs.
@@ -35,7 +35,11 @@ impl Redis {
             .args(user())
             .stdout(Stdio::null());
         let redis = Self { child: command.spawn().expect("redis-server is installed"), port };
-        until("Redis answers", || redis.says("PING").is_some_and(|said| said.starts_with("+PONG")));
+        let start = Instant::now();
+        while redis.says("PING").is_none_or(|said| !said.starts_with("+PONG")) {
+            assert!(start.elapsed() < Duration::from_secs(30), "Redis answers");
+            sleep(Duration::from_millis(10));
+        }
         redis
     }
 
@@ -44,9 +48,9 @@ impl Redis {
         format!("redis://game:secret@127.0.0.1:{}", self.port)
     }
 
-    fn connection(&self) -> redis::Connection {
-        let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
-        client.get_connection().expect("it answers")
+    /// For those who may do everything.
+    pub fn default_url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// The answer to a command, if there is one.
@@ -59,15 +63,18 @@ impl Redis {
         Some(String::from_utf8_lossy(&answer[..read]).into_owned())
     }
 
+    pub fn client(&self) -> redis::Connection {
+        redis::Client::open(self.default_url()).expect("a URL").get_connection().expect("it answers")
+    }
+
     /// What a key has.
     pub fn value(&self, key: &str) -> Vec<u8> {
-        let mut connection = self.connection();
-        redis::Commands::get(&mut connection, key).expect("a text")
+        redis::Commands::get(&mut self.client(), key).expect("a text")
     }
 
     /// How long the lease of the node at this address lasts, unless it is renewed.
     pub fn lease(&self, node: SocketAddr) -> Duration {
-        let mut connection = self.connection();
+        let mut connection = self.client();
         let leases: Vec<String> = redis::Commands::keys(&mut connection, "{driftless}:lease:*").unwrap();
         let is_of = |key: &&String| {
             let says: String = redis::Commands::get(&mut connection, key.as_str()).unwrap_or_default();
