@@ -165,8 +165,7 @@ impl Topics {
         source: Source,
     ) -> Result<Reader, Refused> {
         let place = self.readers.enter(source)?;
-        let topic = self.topic(name).ok_or(Refused::Busy)?;
-        Ok(Reader::new(vec![topic], after, tenure, place))
+        Ok(Reader::new(vec![self.topic(name)], after, tenure, place))
     }
 
     /// Reads where users are.
@@ -203,21 +202,19 @@ impl Topics {
         self.wake();
     }
 
-    /// The topic, for one who reads it. None: too many wait for Redis.
-    fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+    /// The topic, for one who reads it.
+    fn topic(&self, name: &str) -> Arc<Topic> {
         let mut known = self.known.lock();
         if let Some(found) = known.topics.get(name) {
-            return Some(found.topic.clone());
+            return found.topic.clone();
         }
         let (name, topic) = (Arc::from(name), self.new_topic(known.floor));
-        if let Some(remote) = &self.remote
-            && !remote.follow(Arc::clone(&name), Arc::downgrade(&topic))
-        {
-            return None;
+        if let Some(remote) = &self.remote {
+            remote.follow(Arc::clone(&name), Arc::downgrade(&topic));
         }
         known.topics.insert(name, Found { topic: topic.clone(), has_history: false });
         self.metrics.topics.set(known.topics.len() as i64);
-        Some(topic)
+        topic
     }
 
     /// The topic, for one who publishes in it.

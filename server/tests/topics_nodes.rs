@@ -116,6 +116,55 @@ fn a_reader_may_come_while_redis_is_away() {
     assert_eq!(reader.data(), "2");
 }
 
+/// Whether a part of the server fails.
+fn fails(server: &TestServer, part: &str) -> bool {
+    server.get("/metrics").body.contains(&format!("driftless_failing{{part=\"{part}\"}} 1"))
+}
+
+#[test]
+fn what_somebody_else_has_written_stops_no_topic_but_its_own() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let mut reader = read(&server, "/v1/topics/open", "");
+    let mut client = redis.client();
+    let mut write = |command: &str, arguments: &[&[u8]]| {
+        redis::cmd(command).arg(arguments).exec(&mut client).unwrap();
+    };
+    publish(&server, "/v1/topics/open", "0");
+    assert_eq!(reader.data(), "0");
+    // No text, and no stream.
+    write("XADD", &[b"{driftless}:topic:open", b"*", b"\xff", b"x"]);
+    write("XADD", &[b"{driftless}:topic:open", b"*", b"kind", b"\xff"]);
+    write("SET", &[b"{driftless}:topic:open-bad", b"x"]);
+    let mut waits = Sse::open(server.address(), "/v1/topics/open-bad?after=0", "");
+    publish(&server, "/v1/topics/open", "1");
+    assert_eq!(reader.data(), "1");
+    assert_eq!(server.post("/v1/topics/open-bad", "2").status, 503);
+    let mut late = read(&server, "/v1/topics/open-late", "");
+    publish(&server, "/v1/topics/open-late", "3");
+    assert_eq!(late.data(), "3");
+    assert!(!fails(&server, "topics_read") && !fails(&server, "topics_publish"), "Redis does its part");
+    write("DEL", &[b"{driftless}:topic:open-bad"]);
+    publish(&server, "/v1/topics/open-bad", "4");
+    assert_eq!(waits.data(), "4", "in a while");
+}
+
+#[test]
+fn nothing_is_wrong_with_reading_when_nobody_reads_and_publishing_is_tried_again() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let reader = read(&server, "/v1/topics/open", "");
+    redis.signal(libc::SIGSTOP);
+    assert_eq!(server.post("/v1/topics/open", "x").status, 503);
+    assert!(fails(&server, "topics_publish"));
+    until("the reader's connection is given up", || fails(&server, "topics_read"));
+    drop(reader);
+    until("there is nothing to read", || !fails(&server, "topics_read"));
+    assert!(fails(&server, "topics_publish"), "that is another matter");
+    redis.signal(libc::SIGCONT);
+    until("it could be published", || !fails(&server, "topics_publish"));
+}
+
 #[test]
 fn an_event_is_soon_read_at_another_node() {
     let redis = Redis::start();

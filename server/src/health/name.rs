@@ -21,8 +21,10 @@ pub enum PartName {
     Store,
     /// Whether ticks are in time.
     Ticks,
-    /// The topics of all nodes.
-    Topics,
+    /// Whether what is published to topics gets to all nodes.
+    TopicsPublish,
+    /// Whether what is read of topics here comes from all nodes.
+    TopicsRead,
     /// Whether there is a key that tokens can be checked with.
     TokenKeys,
     /// Whether the sources of such keys can be read.
@@ -41,7 +43,8 @@ impl PartName {
         Self::Redis,
         Self::Store,
         Self::Ticks,
-        Self::Topics,
+        Self::TopicsPublish,
+        Self::TopicsRead,
         Self::TokenKeys,
         Self::TokenSources,
     ];
@@ -58,7 +61,8 @@ impl PartName {
             Self::Redis => "redis",
             Self::Store => "store",
             Self::Ticks => "ticks",
-            Self::Topics => "topics",
+            Self::TopicsPublish => "topics_publish",
+            Self::TopicsRead => "topics_read",
             Self::TokenKeys => "token_keys",
             Self::TokenSources => "token_sources",
         }

@@ -35,7 +35,7 @@ use tokio::{
     runtime::Builder,
     select,
     sync::{mpsc, oneshot, watch},
-    time::{sleep, sleep_until, timeout},
+    time::{sleep, sleep_until},
 };
 
 /// Longest time for an answer.

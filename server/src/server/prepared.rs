@@ -23,7 +23,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Abroad, PresenceAround},
+    nodes::{Abroad, PresenceAround, Way},
     open_files,
     presence::{Presence, TellAll},
     registry::Registry,
@@ -249,10 +249,11 @@ impl Prepared {
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
         let recorder = record.transpose()?.map(Arc::new);
         let readers = config.max_topic_readers.min(files - files / READERS_LEAVE);
-        let redis = config.redis.clone().map(|url| {
-            let health = health.part(PartName::Topics, Matters::ToOperators);
-            let (prefix, node) = (config.redis_prefix.clone(), getrandom::u64()?);
-            Ok::<_, getrandom::Error>(topics::Surroundings { url, prefix, node, health })
+        let redis = Way::of(&config).map(|way| {
+            let publishing = health.part(PartName::TopicsPublish, Matters::ToOperators);
+            let reading = health.part(PartName::TopicsRead, Matters::ToOperators);
+            let node = getrandom::u64()?;
+            Ok::<_, getrandom::Error>(topics::Surroundings { way, node, publishing, reading })
         });
         let redis = redis.transpose().map_err(|error| io::Error::other(error.to_string()))?;
         let topics = Topics::start(&config, readers, redis, clock, metrics.clone())?;
@@ -314,10 +315,9 @@ impl Prepared {
         });
         let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone());
         authenticator.start(&health)?;
-        let users = config.redis.as_ref().zip(generations).map(|(redis, generations)| {
+        let users = Way::of(&config).zip(generations).map(|(way, generations)| {
             let (revocations, once) = (authenticator.revocations(), authenticator.once());
-            let prefix = &config.redis_prefix;
-            neighbours::share_users(redis, prefix, &registry, revocations, once, generations)
+            neighbours::share_users(way, &registry, revocations, once, generations)
         });
         let users = users.transpose()?;
         let abroad = nodes.as_ref().zip(config.redis.as_ref()).map(|(nodes, redis)| {

@@ -53,8 +53,6 @@ pub(crate) enum Refused {
     AddressFull(usize),
     #[error("too many new readers from this address")]
     TooFast(Duration),
-    #[error("too many topics are asked of Redis at this moment")]
-    Busy,
     #[error("{0} users are watched, as many as may be")]
     TooManyUsers(usize),
 }

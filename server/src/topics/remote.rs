@@ -6,21 +6,20 @@ use super::{
     event::Message,
     id::EventId,
     ring::Bounds,
-    stream::{self, Keys, Loaded},
+    stream::{self, Arrived, Keys, Loaded},
     topic::Topic,
 };
 use crate::{
     clock::Clock,
-    config::RedisUrl,
     health::Part,
     metrics::Metrics,
-    nodes::{REMEDY, connect},
+    nodes::{Failure, Own, REMEDY, Way},
     thread,
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use redis::{AsyncConnectionConfig, RedisError, RedisResult, Script, Value, aio::MultiplexedConnection};
+use parking_lot::Mutex;
+use redis::{RedisResult, Script, Value, aio::MultiplexedConnection};
 use std::{
-    cell::{Cell, RefCell},
     collections::HashMap,
     io,
     sync::{Arc, Weak},
@@ -29,8 +28,8 @@ use std::{
 use tokio::{
     runtime::Builder,
     select,
-    sync::{Notify, mpsc, oneshot},
-    time::{sleep, timeout},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::sleep,
 };
 use tracing::warn;
 
@@ -39,10 +38,12 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// How long Redis waits for something to answer. (Then it is asked again: so a connection that is dead is
 /// noticed.)
 const BLOCK: Duration = Duration::from_secs(5);
-/// Time between two attempts to connect.
+/// Time between two attempts.
 const AGAIN: Duration = Duration::from_millis(250);
-/// Events that may wait to be published.
-const WAITING: usize = 4_096;
+/// Time between two attempts to read a topic whose key is no stream.
+const BAD: Duration = Duration::from_secs(5);
+/// Events that may be on their way to Redis at a time.
+const UNANSWERED: usize = 4_096;
 /// Histories that are got at a time: what is published meanwhile does not wait for all of them.
 const HISTORIES: usize = 64;
 /// How long Redis waits if there are more.
@@ -50,50 +51,36 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// The way to the topics of all nodes.
 pub(super) struct Remote {
-    to: mpsc::Sender<Wish>,
+    to: mpsc::UnboundedSender<Publish>,
+    places: Arc<Semaphore>,
+    reads: Arc<Reads>,
 }
 
 /// What the thread needs of the server.
 pub(crate) struct Surroundings {
-    pub url: RedisUrl,
-    /// What the names of keys begin with.
-    pub prefix: String,
+    pub way: Way,
     /// A number that no other node has.
     pub node: u64,
-    pub health: Arc<Part>,
+    /// Whether what is published gets to Redis.
+    pub publishing: Arc<Part>,
+    /// Whether what is read here comes from there.
+    pub reading: Arc<Part>,
 }
 
-enum Wish {
-    Publish {
-        topic: Arc<str>,
-        message: Message,
-        tell: oneshot::Sender<Result<EventId, NotPublished>>,
-    },
-    /// Somebody reads it here.
-    Follow {
-        name: Arc<str>,
-        topic: Weak<Topic>,
-    },
+/// An event that is to be published.
+struct Publish {
+    topic: Arc<str>,
+    message: Message,
+    tell: oneshot::Sender<Result<EventId, NotPublished>>,
+    _place: OwnedSemaphorePermit,
 }
 
-/// What the thread knows.
-struct State {
-    around: Surroundings,
-    keys: Keys,
-    bounds: Bounds,
-    /// Most topics of all nodes that have a history.
-    most: usize,
-    publisher: Script,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    followed: RefCell<HashMap<Arc<str>, Followed>>,
-    /// There is something to follow.
+/// The topics that are read here.
+#[derive(Default)]
+struct Reads {
+    topics: Mutex<HashMap<Arc<str>, Followed>>,
+    /// There are others.
     more: Notify,
-    nudging: Cell<Nudging>,
-    /// The connection for everything but waiting.
-    connection: RefCell<Option<MultiplexedConnection>>,
-    /// Held while it is made, so that one is made for all who need it.
-    making: tokio::sync::Mutex<()>,
 }
 
 /// A topic that is read here.
@@ -111,26 +98,25 @@ enum Place {
     /// publishes, Redis is asked for no more than there is.
     Silent,
     After(EventId),
+    /// Its key is no stream. It was looked at then.
+    Bad(Instant),
 }
 
-/// Whether this node is telling itself to look at what it reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nudging {
-    No,
-    Is,
-    /// And has to do so once more.
-    Again,
-}
-
-/// Why Redis has not answered.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Redis(#[from] RedisError),
-    #[error("no answer within {0:?}")]
-    Slow(Duration),
-    #[error("it answers {0}")]
-    Nonsense(String),
+/// What the thread knows.
+struct State {
+    around: Surroundings,
+    keys: Keys,
+    bounds: Bounds,
+    /// Most topics of all nodes that have a history.
+    most: usize,
+    publisher: Script,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    reads: Arc<Reads>,
+    /// There is something to read, after there was nothing.
+    begin: Notify,
+    /// Something was not published.
+    lost: Notify,
 }
 
 impl Remote {
@@ -142,58 +128,60 @@ impl Remote {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let (to, wishes) = mpsc::channel(WAITING);
+        let (to, wishes) = mpsc::unbounded_channel();
+        let reads = Arc::<Reads>::default();
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let state = State {
+            keys: Keys::new(around.way.prefix()),
+            around,
+            bounds,
+            most,
+            publisher: stream::publisher(),
+            clock,
+            metrics,
+            reads: reads.clone(),
+            begin: Notify::new(),
+            lost: Notify::new(),
+        };
         std::thread::Builder::new().name("topics".to_owned()).spawn(move || {
             thread::prefer_latency();
-            let state = State {
-                keys: Keys::new(&around.prefix),
-                around,
-                bounds,
-                most,
-                publisher: stream::publisher(),
-                clock,
-                metrics,
-                followed: RefCell::default(),
-                more: Notify::new(),
-                nudging: Cell::new(Nudging::No),
-                connection: RefCell::default(),
-                making: tokio::sync::Mutex::default(),
-            };
             runtime.block_on(async {
                 select! {
-                    () = state.fulfil(wishes) => {}
+                    () = state.publish_all(wishes) => {}
                     () = state.follow() => {}
+                    () = state.look_for_more() => {}
+                    () = state.look_for_redis() => {}
                 }
             });
         })?;
-        Ok(Self { to })
+        Ok(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)), reads })
     }
 
     /// Publishes something.
     pub(super) async fn publish(&self, topic: &str, message: Message) -> Result<EventId, NotPublished> {
         let (tell, told) = oneshot::channel();
-        let wish = Wish::Publish { topic: topic.into(), message, tell };
         let busy = |_| NotPublished::Unavailable("too many events wait for Redis".to_owned());
-        self.to.try_send(wish).map_err(busy)?;
+        let place = self.places.clone().try_acquire_owned().map_err(busy)?;
+        let _ = self.to.send(Publish { topic: topic.into(), message, tell, _place: place });
         let gone = |_| Err(NotPublished::Unavailable("the thread that asks Redis has ended".to_owned()));
         told.await.unwrap_or_else(gone)
     }
 
     /// Has the topic's events come here, its history first.
-    pub(super) fn follow(&self, name: Arc<str>, topic: Weak<Topic>) -> bool {
-        self.to.try_send(Wish::Follow { name, topic }).is_ok()
+    pub(super) fn follow(&self, name: Arc<str>, topic: Weak<Topic>) {
+        self.reads.topics.lock().insert(name, Followed { topic, at: Place::Unknown });
+        self.reads.more.notify_one();
     }
 }
 
 impl State {
-    /// Does what is wished, until nobody can wish for anything any more.
-    async fn fulfil(&self, mut wishes: mpsc::Receiver<Wish>) {
+    /// Publishes what is to be published, until nobody can publish anything any more. None waits for another.
+    async fn publish_all(&self, mut wishes: mpsc::UnboundedReceiver<Publish>) {
         let mut working = FuturesUnordered::new();
         loop {
             select! {
                 wish = wishes.recv() => match wish {
-                    Some(wish) => working.push(self.grant(wish)),
+                    Some(wish) => working.push(self.publish(wish)),
                     None => return,
                 },
                 Some(()) = working.next() => {}
@@ -201,143 +189,145 @@ impl State {
         }
     }
 
-    async fn grant(&self, wish: Wish) {
-        match wish {
-            Wish::Publish { topic, message, tell } => {
-                let published = self.publish(&topic, &message).await;
-                self.judge(&published);
-                let _ = tell.send(match published {
-                    Ok(id) => id.ok_or(NotPublished::TooManyTopics(self.most)),
-                    Err(failure) => Err(NotPublished::Unavailable(failure.to_string())),
-                });
+    async fn publish(&self, wish: Publish) {
+        let Publish { topic, message, tell, _place } = wish;
+        let call = stream::publish(&self.publisher, &self.keys, &topic, &message, self.most, &self.bounds);
+        let answer: Result<Vec<String>, _> =
+            self.ask(async |connection| call.invoke_async(connection).await).await;
+        let published = answer.and_then(|answer| {
+            stream::published(&answer).ok_or_else(|| Failure::Refused(format!("it answers {answer:?}")))
+        });
+        match &published {
+            Ok(_) => self.around.publishing.is_well(),
+            Err(failure) if failure.is_passing() => {
+                self.around.publishing.fails(format!("nothing can be published to topics: {failure}: {REMEDY}"));
+                self.lost.notify_one();
             }
-            Wish::Follow { name, topic } => {
-                self.followed.borrow_mut().insert(name, Followed { topic, at: Place::Unknown });
-                self.more.notify_one();
-                self.nudge().await;
+            // Of this topic.
+            Err(failure) => warn!(topic = &*topic, %failure, "it cannot be published"),
+        }
+        let _ = tell.send(match published {
+            Ok(id) => id.ok_or(NotPublished::TooManyTopics(self.most)),
+            Err(failure) => Err(NotPublished::Unavailable(failure.to_string())),
+        });
+    }
+
+    /// Once something could not be published: notices when it could be.
+    async fn look_for_redis(&self) {
+        loop {
+            self.lost.notified().await;
+            while self.nudge().await.is_err() {
+                sleep(AGAIN).await;
             }
+            self.around.publishing.is_well();
         }
     }
 
-    /// None: there are as many topics as may be.
-    async fn publish(&self, topic: &str, message: &Message) -> Result<Option<EventId>, Failure> {
-        let call = stream::publish(&self.publisher, &self.keys, topic, message, self.most, &self.bounds);
-        let answer: Vec<String> =
-            self.ask(async |mut connection| call.invoke_async(&mut connection).await).await?;
-        stream::published(&answer).ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))
-    }
-
-    /// Has this node look at what it reads: once for all that has come meanwhile.
-    async fn nudge(&self) {
-        if self.nudging.replace(Nudging::Again) != Nudging::No {
-            return;
-        }
-        while self.nudging.get() == Nudging::Again {
-            self.nudging.set(Nudging::Is);
-            let nudge = stream::nudge(&self.nudge_key());
+    /// Has topics read that were not read before.
+    async fn look_for_more(&self) {
+        loop {
+            self.reads.more.notified().await;
+            self.begin.notify_one();
             // If that fails, it is noticed when Redis has waited for long enough.
-            let _: Result<(), _> =
-                self.ask(async |mut connection| nudge.query_async(&mut connection).await).await;
+            let _ = self.nudge().await;
         }
-        self.nudging.set(Nudging::No);
+    }
+
+    async fn nudge(&self) -> Result<(), Failure> {
+        let nudge = stream::nudge(&self.nudge_key());
+        self.ask(async |connection| nudge.query_async(connection).await).await
     }
 
     fn nudge_key(&self) -> String {
         self.keys.nudge(self.around.node)
     }
 
-    /// Asks over the connection that does not wait.
     async fn ask<T>(
         &self,
-        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, Failure> {
         let sent = Instant::now();
-        let answer = within(ANSWER, async { Ok(ask(self.connection().await?).await?) }).await;
+        let answer = self.around.way.ask(ANSWER, ask).await;
         self.metrics.redis_duration.observe(sent.elapsed());
-        if answer.is_err() {
-            *self.connection.borrow_mut() = None;
-        }
         answer
-    }
-
-    async fn connection(&self) -> Result<MultiplexedConnection, Failure> {
-        let _making = self.making.lock().await;
-        if let Some(there) = &*self.connection.borrow() {
-            return Ok(there.clone());
-        }
-        let made = self.connect().await?;
-        *self.connection.borrow_mut() = Some(made.clone());
-        Ok(made)
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(None);
-        Ok(connect(&self.around.url, &self.nudge_key(), &config).await?)
     }
 
     /// Has the events of all topics that are read here come here, for ever.
     async fn follow(&self) {
         loop {
             if self.forget_unread() {
-                self.more.notified().await;
+                self.around.reading.is_well();
+                self.begin.notified().await;
                 continue;
             }
-            let failure = match self.connect().await {
-                Ok(connection) => self.follow_over(connection).await,
-                Err(failure) => Err(failure),
-            };
-            if let Err(failure) = failure {
-                warn!(%failure, "the events of topics do not come from Redis");
-                self.judge(&Err::<(), _>(failure));
+            let followed = async { self.follow_over(self.around.way.own(ANSWER).await?).await };
+            if let Err(failure) = followed.await {
+                self.around.reading.fails(format!("the events of topics do not come: {failure}: {REMEDY}"));
                 sleep(AGAIN).await;
             }
             // What has been dropped meanwhile shows in the histories: they are read anew.
-            self.followed.borrow_mut().values_mut().for_each(|followed| followed.at = Place::Unknown);
+            self.reads.topics.lock().values_mut().for_each(|followed| followed.at = Place::Unknown);
         }
     }
 
     /// The same over one connection, until nothing is read here any more.
-    async fn follow_over(&self, mut connection: MultiplexedConnection) -> Result<(), Failure> {
+    async fn follow_over(&self, mut connection: Own) -> Result<(), Failure> {
         // Before any history: whatever begins after this is told.
         let newest = stream::newest_topic(&self.keys);
-        let answer: Value = within(ANSWER, async { Ok(newest.query_async(&mut connection).await?) }).await?;
-        let newest = stream::newest(&answer).ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
+        let answer: Value = connection.ask(ANSWER, async |redis| newest.query_async(redis).await).await?;
+        let newest = stream::newest(&answer).ok_or_else(|| nonsense(&answer))?;
         let mut own = vec![(self.nudge_key(), EventId::ZERO), (self.keys.new_topics(), newest)];
         while !self.forget_unread() {
             let more = self.load(&mut connection).await?;
-            self.judge(&Ok::<_, Failure>(()));
             let mut streams = own.clone();
-            streams.extend(self.followed.borrow().iter().filter_map(|(name, followed)| {
+            streams.extend(self.reads.topics.lock().iter().filter_map(|(name, followed)| {
                 let Place::After(at) = followed.at else { return None };
                 Some((self.keys.topic(name), at))
             }));
             let read = stream::read(&streams, if more { MOMENT } else { BLOCK });
-            let answer =
-                within(BLOCK + ANSWER, async { Ok(read.query_async(&mut connection).await?) }).await?;
-            self.arrived(&answer, &mut own)?;
+            self.around.reading.is_well();
+            let answer: Value =
+                connection.ask(BLOCK + ANSWER, async |redis| read.query_async(redis).await).await?;
+            let arrived = stream::arrived(&self.keys, &answer).ok_or_else(|| nonsense(&answer))?;
+            self.arrived(arrived, &mut own);
         }
         Ok(())
     }
 
-    /// Gets some of the histories that are not here yet. Returns whether there are more.
-    async fn load(&self, connection: &mut MultiplexedConnection) -> Result<bool, Failure> {
+    /// Gets some of the histories that are not here yet. Returns whether there are more. A topic whose
+    /// history makes no sense is nobody else's trouble: its readers wait.
+    async fn load(&self, connection: &mut Own) -> Result<bool, Failure> {
         let missing: Vec<_> = {
-            let followed = self.followed.borrow();
-            let missing = followed.iter().filter(|(_, followed)| matches!(followed.at, Place::Unknown));
-            let some = missing.take(HISTORIES + 1);
-            some.map(|(name, followed)| (name.clone(), followed.topic.clone())).collect()
+            let topics = self.reads.topics.lock();
+            let is_missing = |followed: &Followed| match followed.at {
+                Place::Unknown => true,
+                Place::Silent | Place::After(_) => false,
+                Place::Bad(since) => since.elapsed() >= BAD,
+            };
+            let some = topics.iter().filter(|(_, followed)| is_missing(followed)).take(HISTORIES + 1);
+            some.map(|(name, Followed { topic, at })| (name.clone(), topic.clone(), *at)).collect()
         };
-        for (name, topic) in missing.iter().take(HISTORIES) {
+        for (name, topic, was) in missing.iter().take(HISTORIES) {
             let load = stream::load(&self.keys, name, &self.bounds);
-            let answer: Vec<Value> =
-                within(ANSWER, async { Ok(load.query_async(connection).await?) }).await?;
-            let loaded = stream::loaded(&answer, self.now_ms(), &self.bounds);
-            let Loaded { ring, has_history } =
-                loaded.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
-            let mut followed = self.followed.borrow_mut();
+            let answer: Result<Vec<Value>, _> =
+                connection.ask(ANSWER, async |redis| load.query_async(redis).await).await;
+            let loaded = match answer {
+                Ok(answer) => stream::loaded(&answer, self.now_ms(), &self.bounds),
+                Err(failure) if failure.is_passing() => return Err(failure),
+                Err(failure) => {
+                    if let Place::Unknown = was {
+                        warn!(topic = &**name, %failure, "the topic cannot be read: its readers wait");
+                    }
+                    None
+                }
+            };
+            let mut topics = self.reads.topics.lock();
             // Meanwhile it may have been forgotten, and be read again.
-            let Some(followed) = followed.get_mut(name).filter(|of| of.topic.ptr_eq(topic)) else {
+            let Some(followed) = topics.get_mut(name).filter(|of| of.topic.ptr_eq(topic)) else {
+                continue;
+            };
+            let Some(Loaded { ring, has_history }) = loaded else {
+                followed.at = Place::Bad(Instant::now());
                 continue;
             };
             followed.at = if has_history { Place::After(ring.newest()) } else { Place::Silent };
@@ -349,24 +339,19 @@ impl State {
     }
 
     /// Hands events to their readers. `own`: the streams that are no topics, and what was read of them.
-    fn arrived(&self, answer: &Value, own: &mut [(String, EventId)]) -> Result<(), Failure> {
-        let all = stream::arrived(&self.keys, answer);
-        let all = all.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
-        let mut followed = self.followed.borrow_mut();
-        for (name, events) in all {
-            let Some(newest) = events.last().map(|event| event.id) else { continue };
+    fn arrived(&self, arrived: Vec<Arrived<'_>>, own: &mut [(String, EventId)]) {
+        let mut topics = self.reads.topics.lock();
+        for Arrived { name, events, newest } in arrived {
             let key = self.keys.topic(name);
             if let Some((_, read)) = own.iter_mut().find(|(of, _)| *of == key) {
                 *read = newest;
                 if name == stream::NEW_TOPICS {
-                    for event in &events {
-                        begins(&mut followed, stream::new_topic(event));
-                    }
+                    events.iter().for_each(|event| begins(&mut topics, stream::new_topic(event)));
                 }
                 continue;
             }
             // One that was forgotten meanwhile, and is read again, gets its history first.
-            if let Some(Followed { topic, at: at @ Place::After(_) }) = followed.get_mut(name) {
+            if let Some(Followed { topic, at: at @ Place::After(_) }) = topics.get_mut(name) {
                 *at = Place::After(newest);
                 events.iter().for_each(|event| self.observe(event.id));
                 if let Some(topic) = topic.upgrade() {
@@ -374,7 +359,6 @@ impl State {
                 }
             }
         }
-        Ok(())
     }
 
     /// An event has come.
@@ -385,19 +369,9 @@ impl State {
 
     /// Forgets topics that nobody reads here. True: there are no others.
     fn forget_unread(&self) -> bool {
-        let mut followed = self.followed.borrow_mut();
-        followed.retain(|_, followed| followed.topic.strong_count() > 0);
-        followed.is_empty()
-    }
-
-    fn judge<T>(&self, result: &Result<T, Failure>) {
-        match result {
-            Ok(_) => self.around.health.is_well(),
-            Err(failure) => {
-                let what = "nothing is published in topics, and readers wait";
-                self.around.health.fails(format!("{what}: Redis does not do its part: {failure}: {REMEDY}"))
-            }
-        }
+        let mut topics = self.reads.topics.lock();
+        topics.retain(|_, followed| followed.topic.strong_count() > 0);
+        topics.is_empty()
     }
 
     fn now_ms(&self) -> u64 {
@@ -406,12 +380,12 @@ impl State {
 }
 
 /// A topic has a history from now on.
-fn begins(followed: &mut HashMap<Arc<str>, Followed>, name: &str) {
-    if let Some(Followed { at: at @ Place::Silent, .. }) = followed.get_mut(name) {
+fn begins(topics: &mut HashMap<Arc<str>, Followed>, name: &str) {
+    if let Some(Followed { at: at @ Place::Silent, .. }) = topics.get_mut(name) {
         *at = Place::Unknown;
     }
 }
 
-async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout(limit, asked).await.unwrap_or(Err(Failure::Slow(limit)))
+fn nonsense(answer: &Value) -> Failure {
+    Failure::Refused(format!("it answers {answer:?}"))
 }

@@ -5,6 +5,7 @@ use super::{
     id::EventId,
     ring::{Bounds, Ring},
 };
+use crate::clock::millis;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Script, ScriptInvocation, Value, cmd, pipe};
 use std::{sync::Arc, time::Duration};
@@ -19,13 +20,13 @@ pub(super) const NEW_TOPICS: &str = "-new";
 /// The names of keys.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    /// All begin with it. In braces, so that a Redis Cluster keeps them in one place.
+    /// All begin with it.
     prefix: String,
 }
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: format!("{{{prefix}}}") }
+        Self { prefix: prefix.to_owned() }
     }
 
     /// The stream of a topic. (No topic's name begins with `-`.)
@@ -145,18 +146,18 @@ pub(super) fn loaded(answer: &[Value], now_ms: u64, bounds: &Bounds) -> Option<L
         lost => text(lost)?.parse().ok()?,
     };
     let entries = entries(history)?;
-    let oldest = entries.last().map_or(EventId::ZERO, |event| event.id.predecessor());
+    let oldest = entries.last().map_or(EventId::ZERO, |(id, _)| id.predecessor());
     // There may have been an earlier history, of which nothing is known.
     let too_old = EventId::at(now_ms.saturating_sub(millis(bounds.age)));
     let floor = if entries.len() < bounds.events { oldest.min(too_old).max(lost) } else { oldest };
     let mut ring = Ring::empty(floor);
-    entries.into_iter().rev().for_each(|event| ring.push(event, bounds));
+    entries.into_iter().rev().filter_map(|(_, event)| event).for_each(|event| ring.push(event, bounds));
     Some(Loaded { ring, has_history })
 }
 
 /// The id that `newest_topic` has answered; 0 if there is none. None: it makes no sense.
 pub(super) fn newest(answer: &Value) -> Option<EventId> {
-    Some(entries(answer)?.first().map_or(EventId::ZERO, |event| event.id))
+    Some(entries(answer)?.first().map_or(EventId::ZERO, |(id, _)| *id))
 }
 
 /// The topics that an event of [`Keys::new_topics`] names.
@@ -164,16 +165,26 @@ pub(super) fn new_topic(event: &Event) -> &str {
     str::from_utf8(&event.text).unwrap_or_default()
 }
 
-/// Events by their topics' names.
-type Arrivals<'a> = Vec<(&'a str, Vec<Arc<Event>>)>;
+/// What has come of a stream.
+#[derive(Debug)]
+pub(super) struct Arrived<'a> {
+    /// Its topic's name. (The streams of nudges and of new topics count as topics.)
+    pub name: &'a str,
+    /// Those that are events: somebody else may have written others.
+    pub events: Vec<Arc<Event>>,
+    /// The id of the last entry, whatever it is.
+    pub newest: EventId,
+}
 
-/// What `read` has answered. (The stream of nudges counts as a topic.) None: it makes no sense.
-pub(super) fn arrived<'a>(keys: &Keys, answer: &'a Value) -> Option<Arrivals<'a>> {
+/// What `read` has answered. None: it makes no sense.
+pub(super) fn arrived<'a>(keys: &Keys, answer: &'a Value) -> Option<Vec<Arrived<'a>>> {
     let Value::Array(streams) = answer else { return matches!(answer, Value::Nil).then(Vec::new) };
     let stream = |stream: &'a Value| {
         let Value::Array(parts) = stream else { return None };
-        let [key, events] = &**parts else { return None };
-        Some((keys.name(text(key)?)?, entries(events)?))
+        let [key, all] = &**parts else { return None };
+        let (name, all) = (keys.name(text(key)?)?, entries(all)?);
+        let newest = all.last()?.0;
+        Some(Arrived { name, events: all.into_iter().filter_map(|(_, event)| event).collect(), newest })
     };
     streams.iter().map(stream).collect()
 }
@@ -187,14 +198,23 @@ pub(super) fn published(answer: &[String]) -> Option<Option<EventId>> {
     }
 }
 
-fn entries(answer: &Value) -> Option<Vec<Arc<Event>>> {
+type Entry = (EventId, Option<Arc<Event>>);
+
+fn entries(answer: &Value) -> Option<Vec<Entry>> {
     let Value::Array(entries) = answer else { return matches!(answer, Value::Nil).then(Vec::new) };
     entries.iter().map(entry).collect()
 }
 
-fn entry(entry: &Value) -> Option<Arc<Event>> {
+/// An entry, and the event that it is. (One that somebody else has written may be none, and stops nothing.)
+fn entry(entry: &Value) -> Option<Entry> {
     let Value::Array(parts) = entry else { return None };
-    let [id, Value::Array(fields)] = &**parts else { return None };
+    let [id, fields] = &**parts else { return None };
+    let id: EventId = text(id)?.parse().ok()?;
+    Some((id, message(fields).map(|message| Event::new(id, message))))
+}
+
+fn message(fields: &Value) -> Option<Message> {
+    let Value::Array(fields) = fields else { return None };
     let mut message = Message { text: Bytes::new(), kind: None, latest: false };
     for [field, value] in fields.as_chunks::<2>().0 {
         match text(field)? {
@@ -205,7 +225,7 @@ fn entry(entry: &Value) -> Option<Arc<Event>> {
             _ => {}
         }
     }
-    Some(Event::new(text(id)?.parse().ok()?, message))
+    Some(message)
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -217,10 +237,6 @@ fn text(value: &Value) -> Option<&str> {
 
 fn bytes(value: &Value) -> Option<&[u8]> {
     if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -289,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_arrives_is_told_apart_and_nonsense_is_nothing() {
-        let keys = Keys::new("driftless");
+        let keys = Keys::new("{driftless}");
         let (topic, nudge) = (keys.topic("news"), keys.nudge(5));
         let events = Value::Array(vec![
             entry_of("1-0", &[TEXT, "a", KIND, "price", LATEST, "1"]),
@@ -300,14 +316,37 @@ mod tests {
             Value::Array(vec![bulk(&topic), events]),
         ]);
         let got = arrived(&keys, &answer).unwrap();
-        assert_eq!((got[0].0, got[1].0), ("-0000000000000005", "news"));
-        assert_eq!(&*got[1].1[0].sse, b"id: 1-0\nevent: price\ndata: a\n\n");
-        assert!(got[1].1[0].latest && !got[1].1[1].latest);
+        assert_eq!((got[0].name, got[1].name), ("-0000000000000005", "news"));
+        assert_eq!((got[0].newest, got[1].newest), (id("9-0"), id("1-1")));
+        let events = &got[1].events;
+        assert_eq!(&*events[0].sse, b"id: 1-0\nevent: price\ndata: a\n\n");
+        assert!(events[0].latest && !events[1].latest);
         assert_eq!(arrived(&keys, &Value::Nil).unwrap().len(), 0, "the time was over");
         for nonsense in
             [Value::Int(1), Value::Array(vec![Value::Int(1)]), Value::Array(vec![entry_of("x", &[])])]
         {
             assert!(arrived(&keys, &nonsense).is_none(), "{nonsense:?}");
         }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_event_is_passed_over_and_stops_no_other() {
+        let no_text = || Value::BulkString(vec![0xff]);
+        let entry = |id: &str, fields: [Value; 2]| Value::Array(vec![bulk(id), Value::Array(fields.into())]);
+        let entries = vec![
+            entry("1-0", [bulk(TEXT), bulk("a")]),
+            entry("2-0", [no_text(), bulk("b")]),
+            entry("3-0", [bulk(KIND), no_text()]),
+            Value::Array(vec![bulk("4-0"), Value::Nil]),
+        ];
+        let keys = Keys::new("{driftless}");
+        let of_topic = vec![bulk(&keys.topic("news")), Value::Array(entries.clone())];
+        let arrived = Value::Array(vec![Value::Array(of_topic)]);
+        let got = super::arrived(&keys, &arrived).unwrap();
+        assert_eq!(got[0].events.iter().map(|event| event.id).collect::<Vec<_>>(), [id("1-0")]);
+        assert_eq!(got[0].newest, id("4-0"), "it is not asked for again");
+        let mut history = answer(Some("40000"), None, &[]);
+        history[3] = Value::Array(entries.into_iter().rev().collect());
+        assert_eq!(loaded(&history, 0, &BOUNDS).unwrap().ring.newest(), id("1-0"));
     }
 }

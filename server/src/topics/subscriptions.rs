@@ -4,7 +4,7 @@
 //! that stays in the topics' histories. So it is woken by the ticks of its room, and by nothing else.
 
 use super::{
-    Refused, Topics,
+    Topics,
     event::Event,
     id::EventId,
     topic::{At, Next, Topic},
@@ -122,9 +122,8 @@ impl Subscriptions {
         }
         let after = Some(after).filter(|after| !after.is_empty()).map(str::parse).transpose();
         let after = after.map_err(|error: super::BadId| ("bad_event_id", error.to_string()))?;
-        let found = topics.topic(name).ok_or(Refused::Busy);
-        let found = found.map_err(|busy| ("unavailable", busy.to_string()))?;
-        Ok(Subscription { name: name.into(), topic: found, from: From::Start(after), seen: 0 })
+        let topic = topics.topic(name);
+        Ok(Subscription { name: name.into(), topic, from: From::Start(after), seen: 0 })
     }
 
     /// The topic of a user. (What the client had before does not matter: it gets the newest.)
