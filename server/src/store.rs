@@ -66,6 +66,8 @@ pub(crate) use fuzz::fuzz;
 pub(crate) use probe::probe;
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
+#[cfg(test)]
+pub(crate) use row::tests::row;
 pub use troubles::Task;
 pub(crate) use used::UsedTokens;
 pub use yardstick::Yardstick;

@@ -288,6 +288,36 @@ fn a_room_goes_to_and_fro_and_nobody_misses_anything() {
 // it loses its seat, if an event comes twice or not at all, if a tick is older than one before, or if its
 // connection ends with an error.
 #[test]
+fn what_is_kept_of_a_room_that_moves_is_written_by_its_owner_alone() {
+    let redis = Redis::start();
+    let kept = |name: &str| {
+        let config = Config {
+            redis: redis.url().parse().ok(),
+            node: Some(name.into()),
+            durability: "journal".parse().unwrap(),
+            ..config()
+        };
+        TestServer::with(config, GameKind::of::<Ledger>())
+    };
+    let (a, b) = (kept("a"), kept("b"));
+    make(&a, "hall");
+    until("they see each other", || sees(&a, "b") && sees(&b, "a"));
+    let journal = || redis.value("{driftless}:frames:hall");
+    for (from, to, name) in [(&a, &b, "b"), (&b, &a, "a"), (&a, &b, "b")] {
+        plays(from, "hall");
+        let (status, said) = move_to(from, "hall", &format!(r#"{{"node":"{name}"}}"#));
+        assert_eq!((status, said["node"].as_str()), (200, Some(name)), "{said}");
+        plays(to, "hall");
+        let before = journal();
+        until("its journal goes on", || journal() != before);
+    }
+    for node in [&a, &b] {
+        let metrics = node.get("/metrics").body;
+        assert!(metrics.contains("driftless_store_failures_total{what=\"refused\"} 0"), "{metrics}");
+    }
+}
+
+#[test]
 fn nobody_loses_a_seat_in_a_rolling_restart() {
     const ROOMS: usize = 6;
     let redis = Redis::start();

@@ -5,7 +5,9 @@
 //! | --- | --- |
 //! | [`queue`] | what rooms hand over: a tick copies its frame there, and waits for nothing |
 //! | [`books`] | what of it is written next, and what Redis has of each room: pure |
-//! | [`flusher`], `depot.lua` | writes it, all rooms together, over a connection of its own |
+//! | [`flusher`], [`writer`], `depot.lua` | writes it, all rooms together, over a connection of its own |
+//! | [`reader`] | reads it |
+//! | [`packing`] | checkpoints as Redis has them |
 //!
 //! **Fencing.** A room is written under its node and epoch. The script compares them with the room's record,
 //! in the same atomic call as it writes: what an owner sends that is none any more, however late, changes
@@ -19,7 +21,12 @@
 
 mod books;
 mod flusher;
+mod packing;
 mod queue;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use super::{Hold, Unavailable, ask::Incarnation, script::Call, way::Way};
 use crate::{
@@ -34,9 +41,10 @@ use crate::{
     thread,
 };
 use driftless_sim::Setup;
-use flusher::{Flusher, Reading};
+use flusher::Flusher;
 use parking_lot::Mutex;
 use queue::{Queue, What};
+use reader::Reading;
 use std::{
     io,
     sync::{
@@ -50,7 +58,10 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 use tracing::error;
+use writer::Writer;
 
+/// What is done in Redis.
+const SCRIPT: &str = include_str!("depot.lua");
 /// Time between two batches.
 const FLUSH: Duration = Duration::from_millis(8);
 /// Most bytes of frames that wait for Redis.
@@ -82,6 +93,16 @@ struct About {
     wanted: AtomicBool,
 }
 
+/// What the script says of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// Its frames do not follow what is there.
+    Gap,
+    /// The room is not this node's, as far as Redis knows.
+    Fenced,
+}
+
 /// Where the checkpoints of a room go.
 #[derive(Debug)]
 struct Sink {
@@ -108,17 +129,16 @@ impl Depot {
     ) -> io::Result<Arc<Self>> {
         let (queue, (reads, wanted)) = (Arc::<Queue>::default(), mpsc::unbounded_channel());
         let call = Call::new(&config.redis_prefix, config.lease);
-        let (redis, limit) = (redis.clone(), LIMIT.min(config.lease / 2));
+        // Rooms that are read are large: they have a way of their own.
+        let way = || Way::new(redis, &config.redis_prefix);
+        let (writes, reads_way, limit) = (way(), way(), LIMIT.min(config.lease / 2));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let depot = Self { queue: queue.clone(), reads, every: config.checkpoint_every, metrics };
         let metrics = depot.metrics.clone();
         std::thread::Builder::new().name("depot".to_owned()).spawn(move || {
             thread::prefer_latency();
-            // Rooms that are read are large: they have a way of their own.
-            let way = || Way::new(redis.clone(), &call.prefix, limit);
-            let (writes, reads) = (way(), way());
-            let flusher = Flusher::new(queue, writes, call.clone(), limit, metrics, health);
-            let read = flusher::read(wanted, reads, call, limit);
+            let flusher = Flusher::new(queue, Writer::new(writes, call.clone(), limit), metrics, health);
+            let read = reader::read(wanted, reads_way, call, limit);
             runtime.block_on(async { tokio::join!(flusher.run(), read) });
         })?;
         Ok(Arc::new(depot))
@@ -206,6 +226,10 @@ impl CheckpointSink for Sink {
 
     fn forget(&self) {
         self.queue.change(self.room, What::Forget);
+    }
+
+    fn left(&self) {
+        self.queue.change(self.room, What::Left);
     }
 
     fn is_wanted(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Generation, Incarnation, Owned, Said},
+    depot::Outcome,
     node::Node,
 };
 use bytes::Bytes;
@@ -46,14 +47,6 @@ pub(super) enum Keep {
     Put(u64),
     Append { before: u64, after: u64 },
     Forget,
-}
-
-/// What becomes of that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Done,
-    Gap,
-    Fenced,
 }
 
 #[derive(Debug, Clone)]

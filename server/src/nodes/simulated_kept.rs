@@ -12,7 +12,8 @@
 use super::{
     ask::{Answer, Ask, Failure, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant},
-    model::{KIND, Keep, Model, Outcome},
+    depot::Outcome,
+    model::{KIND, Keep, Model},
     node::{Node, tests::node},
 };
 use fastrand::Rng;

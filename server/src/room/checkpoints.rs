@@ -15,6 +15,8 @@ pub(crate) trait CheckpointSink: Send + fmt::Debug {
     }
     /// The room has ended, and nothing of it is to be kept. To be called before another can have its name.
     fn forget(&self);
+    /// The room goes on at another node, which keeps it from now on.
+    fn left(&self) {}
 }
 
 /// The checkpoints of a room that is to survive its server.
@@ -58,6 +60,11 @@ impl Checkpoints {
     /// The room has ended.
     pub(super) fn forget(self) {
         self.sink.forget();
+    }
+
+    /// The room goes on at another node.
+    pub(super) fn left(self) {
+        self.sink.left();
     }
 }
 

@@ -183,7 +183,8 @@ impl Shell {
     /// `at_once`, before anybody can join.
     pub(crate) fn keep(&mut self, checkpoints: Checkpoints, at_once: bool) {
         self.checkpoints = Some(checkpoints);
-        if at_once {
+        // One that has just come is another node's until it begins.
+        if at_once && !self.is_on_its_way() {
             self.write_checkpoint();
         }
     }
@@ -501,11 +502,12 @@ impl Shell {
         if mem::replace(&mut self.ended, true) {
             return;
         }
-        // Another node goes on with a room that is lost here.
-        if let Some(checkpoints) = self.checkpoints.take()
-            && code != CloseCode::NodeLost
-        {
-            checkpoints.forget();
+        if let Some(checkpoints) = self.checkpoints.take() {
+            match code {
+                // Another node goes on with it.
+                CloseCode::NodeLost => checkpoints.left(),
+                _ => checkpoints.forget(),
+            }
         }
         // First: whoever sees the end may stop the server, and the recording would lack it.
         if let Some(link) = self.record.take() {

@@ -153,7 +153,7 @@ pub(super) mod tests {
     use std::{sync::Arc, time::Instant};
 
     /// A checkpoint of a room with this number and this name.
-    pub(in crate::store) fn row(room: u64, name: &str) -> Row {
+    pub(crate) fn row(room: u64, name: &str) -> Row {
         let (kind, setup) = (GameKind::of::<Cursors>(), Setup::new(1, 20));
         let shared = Arc::new(RoomShared::new(RoomId(room), name.into(), kind.name(), 20, 4));
         let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));

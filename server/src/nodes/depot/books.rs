@@ -1,12 +1,12 @@
 //! What is written next, and what Redis has of each room. Pure.
 
 use super::{
-    About,
+    About, Outcome,
     queue::{Change, Waiting, What},
 };
 use crate::store::{Row, frames};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
@@ -15,6 +15,8 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Books {
     rooms: HashMap<u64, Entry>,
+    /// Those of them of which Redis takes nothing.
+    refused: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -48,16 +50,6 @@ pub(super) enum Order {
         before: usize,
     },
     Forget,
-}
-
-/// What Redis says to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Done,
-    /// Its frames do not follow what is there.
-    Gap,
-    /// The room is not this node's, as far as Redis knows.
-    Fenced,
 }
 
 impl Books {
@@ -100,6 +92,7 @@ impl Books {
     }
 
     fn change(&mut self, room: u64, what: What) -> Option<Write> {
+        self.refused.remove(&room);
         let (about, order) = match what {
             What::Put { row, about, taken } => {
                 self.rooms.insert(room, Entry { about: about.clone(), length: 0, gap: false });
@@ -110,6 +103,10 @@ impl Books {
                 (entry.about.clone(), Order::Put { row, taken: Instant::now() })
             }
             What::Forget => (self.rooms.remove(&room)?.about, Order::Forget),
+            What::Left => {
+                self.rooms.remove(&room);
+                return None;
+            }
         };
         Some(Write { room, about, order, frames: Vec::new() })
     }
@@ -119,17 +116,34 @@ impl Books {
         if outcome == Outcome::Done {
             return;
         }
-        if let Some(entry) = self.rooms.get_mut(&write.room)
-            && Arc::ptr_eq(&entry.about, &write.about)
-        {
+        if let Some(entry) = self.of(write) {
             entry.gap = true;
             entry.about.wanted.store(true, Relaxed);
         }
     }
 
+    /// Redis does not take it, and would not if it were asked again. The room's next checkpoint may be one
+    /// that it takes: it is not asked for one sooner.
+    pub(super) fn refused(&mut self, write: &Write) {
+        if let Some(entry) = self.of(write) {
+            entry.gap = true;
+            self.refused.insert(write.room);
+        }
+    }
+
+    fn of(&mut self, write: &Write) -> Option<&mut Entry> {
+        self.rooms.get_mut(&write.room).filter(|entry| Arc::ptr_eq(&entry.about, &write.about))
+    }
+
+    /// How many rooms there are of which Redis takes nothing.
+    pub(super) fn count_refused(&self) -> usize {
+        self.refused.len()
+    }
+
     /// Rooms that are no longer this node's are written no more.
     pub(super) fn sweep(&mut self, now: Instant) {
         self.rooms.retain(|_, entry| !entry.about.owned.is_over(now));
+        self.refused.retain(|room| self.rooms.contains_key(room));
     }
 
     /// Whether no room is kept.

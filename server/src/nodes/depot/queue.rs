@@ -55,6 +55,8 @@ pub(super) enum What {
     Stopped(Arc<Row>),
     /// The room has ended.
     Forget,
+    /// The room is not this node's any more, and nothing is written of it.
+    Left,
 }
 
 impl Append for Queue {

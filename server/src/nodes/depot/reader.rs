@@ -1,0 +1,75 @@
+//! Reads what is kept of rooms.
+
+use super::{KeptRoom, Unread, packing::unpack};
+use crate::nodes::{
+    Unavailable,
+    ask::{Epoch, Failure, Incarnation},
+    script::Call,
+    way::Way,
+};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use redis::Script;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+};
+
+/// When to ask again, if Redis does not answer.
+const AGAIN: Duration = Duration::from_millis(100);
+/// A checkpoint may be so much older than Redis believes: it was on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+/// What is kept of a room is wanted.
+pub(super) struct Reading {
+    pub room: Arc<str>,
+    pub node: Incarnation,
+    pub epoch: Epoch,
+    pub tell: oneshot::Sender<Result<Option<KeptRoom>, Unread>>,
+}
+
+/// Reads what is wanted, as long as somebody may want something.
+pub(super) async fn read(
+    mut wanted: mpsc::UnboundedReceiver<Reading>,
+    way: Way,
+    call: Call,
+    limit: Duration,
+) {
+    let (script, mut under_way) = (Script::new(super::SCRIPT), FuturesUnordered::new());
+    loop {
+        select! {
+            Some(()) = under_way.next() => {}
+            reading = wanted.recv() => {
+                let Some(Reading { room, node, epoch, tell }) = reading else { return };
+                let (script, way, call) = (&script, &way, &call);
+                under_way.push(async move {
+                    let mut read = script.prepare_invoke();
+                    read.key(call.key()).arg(&call.prefix).arg("read");
+                    read.arg(&*room).arg(&*node.0).arg(epoch);
+                    let asked = way.ask(limit, async |connection| read.invoke_async(connection).await);
+                    let _ = tell.send(kept(asked.await).await);
+                });
+            }
+        }
+    }
+}
+
+async fn kept(asked: Result<Vec<Vec<u8>>, Failure>) -> Result<Option<KeptRoom>, Unread> {
+    let unavailable = |why: String| Unread::Unavailable(Unavailable { why, wait: AGAIN });
+    let values = asked.map_err(|failure| unavailable(failure.to_string()))?;
+    match &values[..] {
+        [word] if word == b"nothing" => Ok(None),
+        [word, passed, _, _] if word == b"kept" => {
+            let passed = String::from_utf8_lossy(passed).parse().unwrap_or(0);
+            let passed = Duration::from_millis(passed) + ON_ITS_WAY;
+            let gathered = move || -> Result<KeptRoom, String> {
+                let (row, journal) = (&values[2], &values[3]);
+                Ok(KeptRoom::gathered(unpack(row)?, journal, passed))
+            };
+            let gathered = spawn_blocking(gathered).await;
+            gathered.unwrap_or_else(|error| Err(error.to_string())).map(Some).map_err(Unread::Bad)
+        }
+        _ => Err(unavailable("another node has the room by now".to_owned())),
+    }
+}
