@@ -223,7 +223,8 @@ impl ByReason {
 }
 
 /// Why a room has not gone to another node.
-pub const MIGRATIONS_FAILED: [&str; 5] = ["node_unable", "room_busy", "room_too_large", "kept", "lost"];
+pub const MIGRATIONS_FAILED: [&str; 6] =
+    ["node_unable", "room_busy", "room_late", "room_too_large", "kept", "lost"];
 
 /// Bounds of `room_tick_duration`, nanoseconds: 10 µs to 100 ms.
 const TICK_DURATION: &[u64] = &[

@@ -14,9 +14,9 @@ use crate::{
     clock::{self, Clock},
     factory::{Came, Factory},
     metrics::{MIGRATIONS_FAILED, Metrics},
-    nodes::{Arrival, Given, NoTarget, Node, Nodes},
+    nodes::{Arrival, Given, NoTarget, Node, Nodes, Unavailable},
     registry::{Listed, Registry},
-    room::{Begin, Depart, Freeze, Frozen, Thaw},
+    room::{Begin, Depart, Freeze, Frozen, Goes, Thaw},
 };
 use bytes::Bytes;
 use driftless_proto::wire;
@@ -75,6 +75,12 @@ pub(crate) enum MoveError {
     /// It has ended, or is on its way already.
     #[error("room {0:?} cannot move now: it ends, or is on its way already")]
     Busy(String),
+    /// It has not come to stand still.
+    #[error("room {0:?} has not finished a tick in {FREEZE_LIMIT:?}: its game is slow, or the machine is")]
+    Late(String),
+    /// Redis does not answer, for example.
+    #[error("it cannot be found out where the room is: {0}")]
+    Unavailable(String),
     /// Redis takes no such thing.
     #[error("room {room:?} takes {bytes} bytes, more than the {MOST} that go through Redis")]
     TooLarge {
@@ -106,6 +112,8 @@ impl MoveError {
             MoveError::NoTarget(NoTarget::Itself(_)) => "same_node",
             MoveError::NoTarget(NoTarget::Unable(_) | NoTarget::Nowhere) => "node_unable",
             MoveError::Busy(_) => "room_busy",
+            MoveError::Late(_) => "room_late",
+            MoveError::Unavailable(_) => "registry_unavailable",
             MoveError::TooLarge { .. } => "room_too_large",
             MoveError::Kept { .. } => "kept",
             MoveError::Lost(_) => "lost",
@@ -190,15 +198,19 @@ impl Mover {
         let Some(listed) = self.registry.get(name) else {
             return Err(match self.nodes.find(name).await {
                 Ok(Some(node)) => MoveError::Elsewhere(Box::new(node)),
-                Ok(None) | Err(_) => MoveError::NoSuchRoom(name.to_owned()),
+                Ok(None) => MoveError::NoSuchRoom(name.to_owned()),
+                Err(Unavailable { why, .. }) => MoveError::Unavailable(why),
             });
         };
         let _place = self.places.acquire().await;
         let (incarnation, _) = self.nodes.target(listed.shared.kind, to)?;
         let (tell, frozen) = oneshot::channel();
         listed.room.do_send(Freeze(tell));
-        let frozen = timeout(FREEZE_LIMIT, frozen).await.ok().and_then(Result::ok).flatten();
-        let Some(frozen) = frozen else { return Err(MoveError::Busy(name.to_owned())) };
+        let frozen = match timeout(FREEZE_LIMIT, frozen).await {
+            Ok(Ok(Ok(frozen))) => frozen,
+            Ok(Ok(Err(Goes::Busy)) | Err(_)) => return Err(MoveError::Busy(name.to_owned())),
+            Ok(Ok(Err(Goes::Late))) | Err(_) => return Err(MoveError::Late(name.to_owned())),
+        };
         let due = frozen.due;
         let packed = self.pack(frozen, &listed).await;
         // Its share of the server's totals is given back when nobody lists it any more.

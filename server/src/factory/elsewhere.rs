@@ -1,6 +1,9 @@
 //! Rooms that may be on other nodes, and those that are taken over from them.
 
-use super::{Factory, FactoryError, LostRoom, kind_of, makes_none, of_kind, restoring::restored};
+use super::{
+    Factory, FactoryError, LostRoom, kind_of, makes_none, of_kind,
+    restoring::{Stays, restored},
+};
 use crate::{
     config::StoreMismatch,
     connection::{Ticket, Wanted},
@@ -224,7 +227,10 @@ impl Factory {
         match restored {
             Ok(Some(mut room)) => {
                 room.carried.id = self.next_id();
-                let listed = self.try_go_on(room, false, None, Some(hold)).map_err(waits)?;
+                let listed = self.try_go_on(room, false, None, Some(hold)).map_err(|why| match why {
+                    Stays::Unfit(why) => waits(why),
+                    Stays::NotNow(error) => error,
+                })?;
                 self.services.metrics.takeovers.inc(cause.label());
                 self.services.metrics.takeover_duration.observe(start.elapsed());
                 let took_ms = start.elapsed().as_millis() as u64;

@@ -39,6 +39,23 @@ impl LostRoom {
     }
 }
 
+/// Why a room does not go on here.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stays {
+    /// It cannot: another server may have it go on.
+    #[error("{0}")]
+    Unfit(String),
+    /// It could, but not now.
+    #[error(transparent)]
+    NotNow(#[from] FactoryError),
+}
+
+impl From<String> for Stays {
+    fn from(why: String) -> Self {
+        Stays::Unfit(why)
+    }
+}
+
 /// Restores a room from what was stored of it: it may take as long as its game for all of its frames.
 pub(super) fn restored(
     stored: StoredRoom,
@@ -84,7 +101,7 @@ impl Factory {
                     warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
                     store.set_aside(lost.view.room.to_string());
                 }
-                self.replace(lost, &why, None);
+                self.replace(lost, &why.to_string(), None);
             }
         }
     }
@@ -100,7 +117,7 @@ impl Factory {
             return Ok(());
         }
         room.carried.id = self.next_id();
-        self.try_go_on(room, false, None, None).map(drop)
+        self.try_go_on(room, false, None, None).map(drop).map_err(|why| why.to_string())
     }
 
     /// Makes a room ready that comes from another node. It goes on when it is told to begin.
@@ -109,7 +126,8 @@ impl Factory {
     /// Why it cannot go on here.
     pub(crate) fn come(&self, mut room: carry::Room, came: Came, hold: Hold) -> Result<RoomAddr, String> {
         room.carried.id = self.next_id();
-        self.try_go_on(room, false, Some(came), Some(hold)).map(|listed| listed.room)
+        let goes_on = self.try_go_on(room, false, Some(came), Some(hold));
+        goes_on.map(|listed| listed.room).map_err(|why| why.to_string())
     }
 
     /// A room cannot go on. `hold`: its name is this node's.
@@ -186,12 +204,12 @@ impl Factory {
         stored: bool,
         came: Option<Came>,
         hold: Option<Hold>,
-    ) -> Result<Listed, String> {
+    ) -> Result<Listed, Stays> {
         let kind = self.kinds.get(&*room.carried.kind).cloned();
         let kind = kind.ok_or_else(|| format!("there is no game {:?} here", room.carried.kind))?;
         let carry::Room { setup, maker, durability, carried } = self.extended(room, &kind);
         if schema_checksum(&kind.schema()) != carried.schema {
-            return Err("the schema of its game has changed".into());
+            return Err(Stays::Unfit("the schema of its game has changed".to_owned()));
         }
         let game = start::restore(&kind, &carried.state)?;
         let name: Arc<str> = carried.name.as_str().into();
@@ -209,18 +227,16 @@ impl Factory {
             hold,
             came.is_none(),
         );
-        let made = made.map_err(|e| e.to_string())?;
+        let made = made?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
         seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
         let goes_on = GoesOn { game, carried, kept, stored, came };
-        let (listed, found) = self
-            .registry
-            .get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))
-            .map_err(|e| e.to_string())?;
+        let (listed, found) =
+            self.registry.get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))?;
         if found == Found::There {
-            return Err("another room has its name".into());
+            return Err(Stays::Unfit("another room has its name".to_owned()));
         }
         seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
         Ok(listed)

@@ -55,7 +55,7 @@ pub(super) async fn move_room(
 fn refused(error: MoveError) -> ApiError {
     let status = match &error {
         MoveError::NoSuchRoom(_) => StatusCode::NOT_FOUND,
-        MoveError::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
+        MoveError::Lost(_) | MoveError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::CONFLICT,
     };
     ApiError::new(status, error.name(), error.to_string())

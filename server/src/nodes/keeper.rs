@@ -507,7 +507,7 @@ impl Keeper {
             return (self.around.asked)(errand);
         }
         match text.split_once(' ') {
-            Some(("offer", room)) => self.transfers.offered(now, &self.core, &room.into()),
+            Some(("offer", room)) => self.transfers.offered(now, &room.into()),
             Some(("over", room)) => self.transfers.is_over(now, room),
             Some(("left", left)) => match left_of(left) {
                 Some((room, left)) => (self.around.left)(room, left),

@@ -280,9 +280,9 @@ impl World {
             let n = (0..self.nodes.len()).find(|n| *self.nodes[*n].core.me() == to);
             let Some(n) = n.filter(|n| self.now >= self.nodes[*n].frozen_until) else { continue };
             let now = self.clock(n);
-            let Process { transfers, core, .. } = &mut self.nodes[n];
+            let Process { transfers, .. } = &mut self.nodes[n];
             match word {
-                "offer" => transfers.offered(now, core, &room),
+                "offer" => transfers.offered(now, &room),
                 _ => transfers.is_over(now, &room),
             }
         }

@@ -126,8 +126,8 @@ impl Transfers {
     }
 
     /// Another node offers a room.
-    pub(super) fn offered(&mut self, now: Instant, core: &Core, room: &Arc<str>) {
-        if core.is_free(room) && !self.taking.contains_key(room) {
+    pub(super) fn offered(&mut self, now: Instant, room: &Arc<str>) {
+        if !self.taking.contains_key(room) {
             let taking = Taking { step: Coming::Look, asked: None, due: now, abandoned: false };
             self.taking.insert(room.clone(), taking);
         }
@@ -281,6 +281,12 @@ impl Transfers {
         let taking = self.taking.get_mut(room)?;
         taking.asked = None;
         let outcome = match (&taking.step, said) {
+            // Whoever gives it need not wait to learn that.
+            (Coming::Look, Some(Said::Offered { epoch: offered, .. })) if !core.is_free(room) => {
+                let why = "a room of its name has yet to end there".to_owned();
+                (taking.step, taking.due) = (Coming::Decline { offered: *offered, why }, now);
+                return None;
+            }
             (Coming::Look, Some(Said::Offered { epoch, parcel })) => {
                 taking.step = Coming::Ready { offered: *epoch };
                 let (room, offered) = (room.clone(), *epoch);

@@ -19,11 +19,19 @@ pub struct Frozen {
     pub spectators: u32,
 }
 
-/// The room stands still after its next tick. Then it waits for [`Thaw`] or [`Depart`]. None: it has ended,
-/// or is on its way already.
+/// Why a room does not stand still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goes {
+    /// It has ended, or is about to, or is on its way already.
+    Busy,
+    /// It has had no tick in time after which it could.
+    Late,
+}
+
+/// The room stands still after its next tick. Then it waits for [`Thaw`] or [`Depart`].
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Freeze(pub oneshot::Sender<Option<Frozen>>);
+pub struct Freeze(pub oneshot::Sender<Result<Frozen, Goes>>);
 
 /// The room goes on here after all.
 #[derive(Debug, Message)]

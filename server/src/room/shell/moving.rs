@@ -11,7 +11,7 @@ use crate::{
         close::Close,
         report::{LeaveReason, LostReason, Report},
     },
-    room::moving::Frozen,
+    room::moving::{Frozen, Goes},
 };
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::PlayerId;
@@ -39,7 +39,7 @@ pub(super) enum Way {
     #[default]
     Stays,
     /// It is to stand still after its next tick.
-    Stops { since: Instant, tell: oneshot::Sender<Option<Frozen>> },
+    Stops { since: Instant, tell: oneshot::Sender<Result<Frozen, Goes>> },
     /// It stands still. `left`: whose seats have ended since, of which the other node knows nothing.
     Frozen { left: Vec<(PlayerId, LeaveReason)> },
     /// It was made from what another node has frozen.
@@ -57,10 +57,10 @@ impl Shell {
     }
 
     /// It is to stand still after its next tick.
-    pub(in crate::room) fn freeze(&mut self, tell: oneshot::Sender<Option<Frozen>>) {
+    pub(in crate::room) fn freeze(&mut self, tell: oneshot::Sender<Result<Frozen, Goes>>) {
         let stays = matches!(self.way, Way::Stays | Way::Begun { .. });
         if self.ended || !stays || self.refused.is_some() || self.ending.is_some() || self.carry.is_some() {
-            let _ = tell.send(None);
+            let _ = tell.send(Err(Goes::Busy));
             return;
         }
         self.way = Way::Stops { since: clock::now(), tell };
@@ -72,8 +72,13 @@ impl Shell {
         // If it does not: players may have yet to come from another node.
         let begun = Way::Begun { since: clock::now() };
         let Way::Stops { since, tell } = mem::replace(&mut self.way, begun) else { return };
-        if self.ended || self.ending.is_some() || tell.is_closed() || since.elapsed() > FREEZE_LIMIT {
-            let _ = tell.send(None);
+        let goes = match since.elapsed() > FREEZE_LIMIT || tell.is_closed() {
+            _ if self.ended || self.ending.is_some() => Some(Goes::Busy),
+            true => Some(Goes::Late),
+            false => None,
+        };
+        if let Some(goes) = goes {
+            let _ = tell.send(Err(goes));
             return;
         }
         let Some(mut carried) = self.guarded(|core| core.checkpoint()).flatten() else {
@@ -85,7 +90,7 @@ impl Shell {
         carried.still_told();
         let due = self.core.schedule().deadline(self.core.tick_number().into());
         let spectators = u32::try_from(self.core.spectators().len()).unwrap_or(u32::MAX);
-        if tell.send(Some(Frozen { carried, due, spectators })).is_ok() {
+        if tell.send(Ok(Frozen { carried, due, spectators })).is_ok() {
             self.way = Way::Frozen { left: Vec::new() };
         }
     }
@@ -108,6 +113,8 @@ impl Shell {
     pub(in crate::room) fn begin(&mut self) {
         if let Way::Ready { since, spectators } = self.way {
             self.way = Way::Waits { since, until: clock::now() + HOLD, spectators };
+            // What the other node has written of it is of another epoch.
+            self.write_checkpoint();
         }
     }
 
@@ -171,6 +178,9 @@ impl Shell {
     fn gone(&mut self, close: &Close) {
         if mem::replace(&mut self.ended, true) {
             return;
+        }
+        if let Some(checkpoints) = self.checkpoints.take() {
+            checkpoints.left();
         }
         self.settings.metrics.moved.inc_by(self.fanouts.len() as u64);
         self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
