@@ -42,28 +42,30 @@ use crate::{
     ground::{
         api_error::{ApiError, TRY_AGAIN},
         held::Held,
+        id::RoomId,
         identity::Entry,
         reservation::{Reservation, ReservationToken},
         source::Source,
     },
     metrics::Metrics,
-    nodes::Node,
+    nodes::{Node, Way},
     registry::{Listed, Registry},
-    room::{Reserve, core::JoinError},
+    room::{Release, Reserve, core::JoinError},
 };
 use actix_web::http::StatusCode;
+use desks::DeskAway;
 use filter::{Filter, Value};
 use lobby::{Lobby, Rooms};
 use open_room::{OpenRoom, PRIVATE};
-use others::{Address, Elsewhere, Others, Own};
-use remote::Redis;
+use others::{Address, Elsewhere, Others, Own, Says, Wanted};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
+use tracing::warn;
 
 /// Most members of a party.
 pub(crate) const MAX_PARTY: u32 = 64;
@@ -71,6 +73,14 @@ pub(crate) const MAX_PARTY: u32 = 64;
 const ASKED: usize = 8;
 /// The same for rooms of other servers.
 const ASKED_ELSEWHERE: usize = 2;
+
+/// How long a room may take to keep seats: one that is on its way to another server, or whose game keeps its
+/// thread, is passed over.
+const RESERVE_LIMIT: Duration = Duration::from_millis(250);
+/// How long it is passed over then.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How long one that is made may take: its game has yet to start.
+const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// The keys with which a running room says how many players it wants, and how good they should be.
 const WANTED: &str = "wanted";
@@ -90,6 +100,8 @@ pub(crate) struct Matchmaker {
     held: Arc<Held>,
     /// Whose turn it is, by kind: so that two who want the same find the same.
     turns: HashMap<&'static str, Mutex<()>>,
+    /// Rooms that have not answered in time, and since when.
+    silent: parking_lot::Mutex<HashMap<RoomId, Instant>>,
     /// The other servers, and where this one is among them. None: it is alone.
     others: Option<(Others, Arc<Address>)>,
 }
@@ -141,6 +153,15 @@ struct Kept {
     lasts: Duration,
 }
 
+/// Why a room keeps no seats.
+#[derive(Debug, thiserror::Error)]
+enum NotReserved {
+    #[error(transparent)]
+    Refused(#[from] JoinError),
+    #[error("it does not answer: it is on its way to another server, or its game keeps its thread")]
+    Silent,
+}
+
 /// Why there is no match.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MatchError {
@@ -154,8 +175,21 @@ pub(crate) enum MatchError {
     Random(getrandom::Error),
     #[error("the room takes nobody: {0}")]
     Ended(String),
+    #[error("the room keeps no seats now: {0}")]
+    Silent(String),
+    #[error(transparent)]
+    Away(#[from] DeskAway),
     #[error(transparent)]
     Factory(#[from] FactoryError),
+}
+
+impl From<NotReserved> for MatchError {
+    fn from(error: NotReserved) -> Self {
+        match error {
+            NotReserved::Refused(why) => MatchError::Ended(why.to_string()),
+            NotReserved::Silent => MatchError::Silent(error.to_string()),
+        }
+    }
 }
 
 impl From<MatchError> for ApiError {
@@ -164,7 +198,9 @@ impl From<MatchError> for ApiError {
             MatchError::NoRoom => (StatusCode::NOT_FOUND, "no_match"),
             MatchError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
             MatchError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_reserved"),
-            MatchError::Random(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            MatchError::Random(_) | MatchError::Silent(_) | MatchError::Away(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
             MatchError::Ended(_) => (StatusCode::SERVICE_UNAVAILABLE, "room_ended"),
             MatchError::Factory(error) => return error.into(),
         };
@@ -184,10 +220,9 @@ impl Matchmaker {
         metrics: Arc<Metrics>,
         place: Option<Node>,
     ) -> Arc<Self> {
-        let others = config.redis.clone().zip(place).map(|(redis, Node { url, quic, .. })| {
+        let others = Way::of(config).zip(place).map(|(way, Node { url, quic, .. })| {
             let me = format!("{:016x}", getrandom::u64().unwrap_or_default());
-            let redis = Redis::new(redis, &config.redis_prefix);
-            (Others::new(redis, me), Arc::new(Address { url, quic }))
+            (Others::new(way, me), Arc::new(Address { url, quic }))
         });
         let turns = factory.kinds().map(|kind| (kind, Mutex::default())).collect();
         Arc::new(Self {
@@ -200,6 +235,7 @@ impl Matchmaker {
             lobby: Lobby::default(),
             held: Held::new(config.max_connections_per_address),
             turns,
+            silent: parking_lot::Mutex::default(),
             others,
         })
     }
@@ -207,11 +243,16 @@ impl Matchmaker {
     /// Lets the other servers know of the rooms here, and learns of theirs, for ever.
     pub(crate) async fn meet_others(self: Arc<Self>) {
         let Some((others, at)) = &self.others else { return };
-        let said = others.exchange((**at).clone(), || self.own());
-        let read = others.read_mail(async |room: String, seats: Vec<Reservation>| {
-            let listed = self.registry.get(&room)?;
-            self.reserve(&listed, &seats).await.ok()?;
-            Some(OpenRoom::as_it_is(&listed.shared, self.region.as_deref()))
+        let said = others.exchange(|| {
+            let (at, region, makes) = ((**at).clone(), self.region.clone(), !self.is_draining());
+            Says { at, region, makes, rooms: self.own() }
+        });
+        let read = others.read_mail(async |wanted: Wanted| {
+            let kept = match wanted {
+                Wanted::Kept { room, seats } => self.keep_in(self.registry.get(&room)?, &seats).await,
+                Wanted::Made { kind, options, seats } => self.make_with(&kind, options, &seats).await,
+            };
+            Some(OpenRoom::as_it_is(&kept.ok()?.shared, self.region.as_deref()))
         });
         futures_util::join!(said, read);
     }
@@ -301,7 +342,8 @@ impl Matchmaker {
         // Until they are taken, or given up.
         let held = self.held.take(clock::now(), of, wish.party, self.lasts);
         let held = held.ok_or(MatchError::TooManyReserved { of, max })?;
-        let reservations = reservations(&wish).map_err(MatchError::Random)?;
+        let reservations =
+            Reservation::of_party(wish.party, wish.user.as_ref()).map_err(MatchError::Random)?;
         let mut found = {
             let _turn = turn.lock().await;
             self.find_here(&wish, &reservations).await
@@ -324,21 +366,26 @@ impl Matchmaker {
             return Err(MatchError::NoRoom);
         }
         let listed = self.make(&wish).await?;
-        match self.reserve(&listed, &reservations).await {
+        match self.reserve(&listed, &reservations, START_LIMIT).await {
             Ok(()) => {
                 held.keep();
                 Ok(self.matched(&listed, true, &reservations))
             }
-            Err(JoinError::BadOptions(why)) => Err(FactoryError::BadOptions(why).into()),
-            Err(other) => Err(MatchError::Ended(other.to_string())),
+            Err(NotReserved::Refused(JoinError::BadOptions(why))) => {
+                Err(FactoryError::BadOptions(why).into())
+            }
+            Err(other) => Err(other.into()),
         }
     }
 
     /// Keeps the seats in a room here.
     async fn find_here(&self, wish: &Wish, reservations: &[Reservation]) -> Option<Match> {
         for listed in self.fitting(wish).into_iter().take(ASKED) {
-            if self.reserve(&listed, reservations).await.is_ok() {
-                return Some(self.matched(&listed, false, reservations));
+            match self.reserve(&listed, reservations, RESERVE_LIMIT).await {
+                Ok(()) => return Some(self.matched(&listed, false, reservations)),
+                Err(NotReserved::Refused(_)) => {}
+                // Others wait for their turn, and shall not ask it, either.
+                Err(NotReserved::Silent) => drop(self.silent.lock().insert(listed.shared.id, clock::now())),
             }
         }
         None
@@ -371,8 +418,13 @@ impl Matchmaker {
 
     /// Rooms that seem to have the seats, the best first.
     fn fitting(&self, wish: &Wish) -> Vec<Listed> {
+        let mut silent = self.silent.lock();
+        silent.retain(|_, since| since.elapsed() < SILENCE);
         let fits = |listed: Listed| {
             if listed.shared.kind != wish.kind || !wish.entry.allows_room(&listed.shared.name) {
+                return None;
+            }
+            if silent.contains_key(&listed.shared.id) {
                 return None;
             }
             let room =
@@ -411,40 +463,86 @@ impl Matchmaker {
         self.registry.all().iter().filter_map(here).chain(others).collect()
     }
 
-    /// Keeps these seats in the room with this name, or in a new one.
-    async fn keep(
-        &self,
-        room: Option<&str>,
-        spec: RoomSpec,
-        seats: Vec<Reservation>,
-    ) -> Result<Kept, MatchError> {
-        let ended = |name: &str| MatchError::Ended(format!("there is no room {name:?}"));
-        let listed = match room.map(|name| (name, self.registry.get(name))) {
-            None => self.factory.make_for_queue(spec).await?,
-            Some((_, Some(listed))) => listed,
-            Some((name, None)) => {
-                let rooms = self.elsewhere();
-                let elsewhere = rooms.iter().find(|there| !there.gone && there.room.name == name);
-                let (elsewhere, (others, _)) =
-                    elsewhere.zip(self.others.as_ref()).ok_or_else(|| ended(name))?;
-                let kept = others.keep(elsewhere, seats).await;
-                let kept = kept.map_err(|error| MatchError::Ended(error.to_string()))?;
-                let room = kept.ok_or_else(|| ended(name))?.name;
-                let at = Some(elsewhere.at.clone());
-                return Ok(Kept { room, here: None, at, lasts: self.lasts });
-            }
-        };
-        let kept = self.reserve(&listed, &seats).await;
-        kept.map_err(|error| MatchError::Ended(error.to_string()))?;
-        let at = self.others.as_ref().map(|(_, at)| at.clone());
-        let room = listed.shared.name.to_string();
-        Ok(Kept { room, here: Some(listed), at, lasts: self.lasts })
+    /// Keeps these seats in the room with this name.
+    async fn keep(&self, name: &str, seats: &[Reservation]) -> Result<Kept, MatchError> {
+        if let Some(listed) = self.registry.get(name) {
+            return Ok(self.kept_here(self.keep_in(listed, seats).await?));
+        }
+        let ended = || MatchError::Ended(format!("there is no room {name:?}"));
+        let rooms = self.elsewhere();
+        let elsewhere = rooms.iter().find(|there| !there.gone && there.room.name == name);
+        let (elsewhere, (others, _)) = elsewhere.zip(self.others.as_ref()).ok_or_else(ended)?;
+        let room = others.keep(elsewhere, seats.to_vec()).await?.ok_or_else(ended)?.name;
+        Ok(Kept { room, here: None, at: Some(elsewhere.at.clone()), lasts: self.lasts })
     }
 
-    async fn reserve(&self, listed: &Listed, reservations: &[Reservation]) -> Result<(), JoinError> {
+    /// Makes a room for a match of the queue: in this region, if it matters and there is a server.
+    async fn make_for_queue(
+        &self,
+        region: Option<&str>,
+        kind: &str,
+        options: String,
+        seats: &[Reservation],
+    ) -> Result<Kept, MatchError> {
+        let elsewhere = region.filter(|region| self.region.as_deref() != Some(region));
+        if let Some((region, (others, _))) = elsewhere.zip(self.others.as_ref()) {
+            match others.make(region, (kind, &options), seats).await {
+                Ok(Some((OpenRoom { name: room, .. }, at))) => {
+                    return Ok(Kept { room, here: None, at: Some(at), lasts: self.lasts });
+                }
+                Ok(None) => {}
+                Err(DeskAway(why)) => warn!(region, why, "no room is made in the region: one is made here"),
+            }
+        }
+        Ok(self.kept_here(self.make_with(kind, options, seats).await?))
+    }
+
+    async fn keep_in(&self, listed: Listed, seats: &[Reservation]) -> Result<Listed, MatchError> {
+        self.reserve(&listed, seats, RESERVE_LIMIT).await?;
+        Ok(listed)
+    }
+
+    /// Makes a room for those who have these seats alone.
+    async fn make_with(
+        &self,
+        kind: &str,
+        options: String,
+        seats: &[Reservation],
+    ) -> Result<Listed, MatchError> {
+        let spec = RoomSpec {
+            kind: Some(kind.to_owned()),
+            max_players: Some(u32::try_from(seats.len()).unwrap_or(u32::MAX)),
+            options,
+            info: BTreeMap::from([(PRIVATE.to_owned(), "true".to_owned())]),
+            ..RoomSpec::default()
+        };
+        let listed = self.factory.make_for_queue(spec).await?;
+        self.reserve(&listed, seats, START_LIMIT).await?;
+        Ok(listed)
+    }
+
+    fn kept_here(&self, listed: Listed) -> Kept {
+        let at = self.others.as_ref().map(|(_, at)| at.clone());
+        Kept { room: listed.shared.name.to_string(), here: Some(listed), at, lasts: self.lasts }
+    }
+
+    async fn reserve(
+        &self,
+        listed: &Listed,
+        reservations: &[Reservation],
+        limit: Duration,
+    ) -> Result<(), NotReserved> {
         let asked = Reserve { reservations: reservations.to_vec(), lasts: self.lasts };
         let ended = |_| JoinError::Ended(listed.shared.name.to_string());
-        listed.room.send(asked).await.map_err(ended).flatten()
+        match timeout(limit, listed.room.send(asked)).await {
+            Ok(answer) => Ok(answer.map_err(ended).flatten()?),
+            Err(_) => {
+                // It may keep them yet: then it gives them up again.
+                let tokens = reservations.iter().map(|reservation| reservation.token).collect();
+                listed.room.do_send(Release(tokens));
+                Err(NotReserved::Silent)
+            }
+        }
     }
 
     fn matched(&self, listed: &Listed, made: bool, reservations: &[Reservation]) -> Match {
@@ -453,13 +551,6 @@ impl Matchmaker {
         let at = self.others.as_ref().map(|(_, at)| (at.url.clone(), at.quic.clone()));
         Match { room, made, tokens, lasts: self.lasts, at }
     }
-}
-
-/// One for each member. The first is for the user who asks; to whom the others are given is the party's
-/// affair.
-fn reservations(wish: &Wish) -> Result<Vec<Reservation>, getrandom::Error> {
-    let user = |n: u32| wish.user.clone().filter(|_| n == 0);
-    (0..wish.party).map(|n| Ok(Reservation { token: ReservationToken::random()?, user: user(n) })).collect()
 }
 
 /// What a new room publishes until its game says otherwise: so that the next who want the same find it. What

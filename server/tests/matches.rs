@@ -6,6 +6,7 @@ mod util;
 
 use driftless_proto::{code::CloseCode, limits::Limits, wire};
 use driftless_server::{
+    Groups, MatchFunction, Proposal, Round, Server,
     config::{Config, Guests},
     ground::{
         id::{ConnectionId, RoomId},
@@ -17,7 +18,7 @@ use driftless_server::{
         schedule::{Due, Schedule},
     },
 };
-use driftless_sim::{Away, Setup, games};
+use driftless_sim::{Away, GameKind, Setup, games};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -25,7 +26,13 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use util::{PATIENCE, Player, Socket, TestServer, config, eventually, http, join, sse::Sse, tokens, until};
+use util::{
+    PATIENCE, Player, Socket, TestServer, config, eventually,
+    games::{Ask, Obedient},
+    http, join,
+    sse::Sse,
+    tokens, until,
+};
 
 /// A room of the arena at 20 ticks a second.
 fn core(max_players: u32) -> RoomCore {
@@ -175,6 +182,18 @@ fn who_wants_the_same_meets_in_one_room_until_it_is_full() {
     ann.leave();
     bob.leave();
     drop(cy);
+}
+
+// Promise 4: one client "MUST NOT delay another's".
+#[test]
+fn a_room_that_does_not_answer_is_passed_over() {
+    let config = Config { max_players: 1_000, ..config() };
+    let server = TestServer::with(config, GameKind::of::<Obedient>());
+    let mut ann = Player::join(server.address(), "stuck");
+    ann.command(&Ask { block_ms: 3_000, ..Ask::default() });
+    // It may answer between two of its steps.
+    let made = || matched(&server, &json!({ "kind": "obedient" }))["made"] == true;
+    assert!((0..4).any(|_| made()), "others wait for their turn");
 }
 
 #[test]
@@ -419,6 +438,29 @@ fn those_who_wait_get_a_room_of_their_own_and_parties_stay_together() {
     assert_eq!(metrics.metric("driftless_queue_matches_total"), 1.0);
     assert_eq!(metrics.metric("driftless_queue_wait_seconds_count"), 3.0);
     drop(players);
+}
+
+/// Takes longer than one server makes matches before another may.
+struct Slow(Groups);
+
+impl MatchFunction for Slow {
+    fn propose(&self, round: &Round<'_>) -> Vec<Proposal> {
+        let proposals = self.0.propose(round);
+        if !proposals.is_empty() {
+            std::thread::sleep(Duration::from_millis(3_500));
+        }
+        proposals
+    }
+}
+
+#[test]
+fn a_match_function_may_take_its_time_and_no_room_is_made_in_vain() {
+    let server = Server::new(&games::kinds()).matching("arena", Slow(Groups::new(2, 1)));
+    let server = TestServer::of(server, config());
+    let paths = [(); 2].map(|()| ticket(&server, "", &json!({ "kind": "arena" })));
+    let [ann, bob] = paths.map(|path| assigned(&server, &path));
+    assert_eq!(ann["room"], bob["room"]);
+    assert_eq!(server.get("/metrics").metric("driftless_rooms_created_total"), 1.0);
 }
 
 #[test]

@@ -93,6 +93,29 @@ fn those_who_wait_at_different_servers_get_one_match() {
 }
 
 #[test]
+fn a_match_is_played_in_its_region_whoever_makes_it() {
+    let redis = Redis::start();
+    let start = |region: &str| TestServer::start(Config { region: Some(region.into()), ..node_of(&redis) });
+    let (eu, us) = (start("eu"), start("us"));
+    matched(&eu, &json!({ "kind": "cursors", "filter": "of = \"eu\"" }));
+    matched(&us, &json!({ "kind": "cursors", "filter": "of = \"us\"" }));
+    let knows = |server: &TestServer| server.get("/v1/lobby").json()["rooms"].as_array().unwrap().len() == 2;
+    until("they know each other", || knows(&eu) && knows(&us));
+    // Each makes matches in its turn.
+    for round in 0..4 {
+        let ticket = || {
+            let wanted = json!({ "kind": "arena", "latencies": { "eu": 10, "us": 500 } });
+            let answer = post(&us, "/v1/queue", &wanted);
+            format!("/v1/queue/{}?wait=20", answer.json()["id"].as_str().unwrap())
+        };
+        let paths = [ticket(), ticket()];
+        for told in paths.map(|path| us.get(&path).json()) {
+            assert_eq!(told["url"], json!(format!("ws://{}", eu.address())), "{round}: {told}");
+        }
+    }
+}
+
+#[test]
 fn a_running_room_gets_players_from_whoever_makes_the_match() {
     let redis = Redis::start();
     let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));

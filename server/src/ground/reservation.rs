@@ -48,6 +48,15 @@ pub struct Reservation {
     pub user: Option<Arc<str>>,
 }
 
+impl Reservation {
+    /// One for each of a party. The first is for the user who has asked; to whom the others are given is the
+    /// party's affair.
+    pub fn of_party(party: u32, user: Option<&Arc<str>>) -> Result<Vec<Self>, getrandom::Error> {
+        let user = |n: u32| user.cloned().filter(|_| n == 0);
+        (0..party).map(|n| Ok(Self { token: ReservationToken::random()?, user: user(n) })).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,6 +72,17 @@ elseif operation == 'away' then -- ticket, life (ms)
     call('ZADD', ends, now + ARGV[4], ARGV[3])
   end
   return { 'done' }
+elseif operation == 'decided' then -- tickets
+  local decided = { 'decided' }
+  for n = 3, #ARGV do
+    local id = ARGV[n]
+    if is_here(id) and call('HEXISTS', matched, id) == 0 then
+      call('SREM', away, id)
+    else
+      decided[#decided + 1] = id
+    end
+  end
+  return decided
 elseif operation == 'cancel' then -- ticket
   local seen = look(ARGV[3], 1000)
   if seen[1] == 'waiting' then remove(ARGV[3]) end

@@ -150,6 +150,17 @@ impl Desk {
         }
     }
 
+    /// Somebody waits for these, which stay no longer for that. Returns those that wait no longer, or are not
+    /// there.
+    pub(crate) fn decided(&mut self, now_ms: u64, ids: &[TicketId]) -> Vec<TicketId> {
+        let mut waits = |id: &TicketId| {
+            let entry = self.tickets.get_mut(id);
+            let entry = entry.filter(|entry| entry.matched.is_none() && entry.until_ms > now_ms);
+            entry.map(|entry| entry.away = false).is_some()
+        };
+        ids.iter().copied().filter(|id| !waits(id)).collect()
+    }
+
     /// Takes a ticket back. Returns what it was. (Who has a match keeps it.)
     pub(crate) fn cancel(&mut self, now_ms: u64, id: TicketId) -> Option<Seen> {
         let seen = self.look(now_ms, id, LIFE_MS)?;

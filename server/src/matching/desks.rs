@@ -6,7 +6,7 @@ use super::{
     remote::Remote,
     ticket::{Ticket, TicketId},
 };
-use crate::config::RedisUrl;
+use crate::nodes::Way;
 use parking_lot::Mutex;
 use std::time::Duration;
 
@@ -20,23 +20,15 @@ pub(super) enum Desks {
 
 /// The desk cannot be reached.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue cannot be reached: {0}")]
+#[error("{0}")]
 pub(crate) struct DeskAway(pub(crate) String);
 
 impl Desks {
-    /// That of this server alone, or in this Redis.
-    pub(super) fn new(redis: Option<&RedisUrl>, prefix: &str) -> Self {
-        match redis {
+    /// That of this server alone, or the one in Redis.
+    pub(super) fn new(way: Option<Way>) -> Self {
+        match way {
             None => Self::Here(Mutex::default()),
-            Some(url) => Self::Remote(Box::new(Remote::new(url.clone(), prefix))),
-        }
-    }
-
-    /// How long to wait before the desk is asked again, if nobody here says that it has changed.
-    pub(super) fn patience(&self) -> Duration {
-        match self {
-            Desks::Here(_) => Duration::from_secs(10),
-            Desks::Remote(_) => Duration::from_millis(500),
+            Some(way) => Self::Remote(Box::new(Remote::new(way))),
         }
     }
 
@@ -61,6 +53,14 @@ impl Desks {
                 Ok(())
             }
             Desks::Remote(remote) => remote.away(id).await,
+        }
+    }
+
+    /// The same for many. Returns those that wait no longer.
+    pub(super) async fn decided(&self, ids: &[TicketId]) -> Result<Vec<TicketId>, DeskAway> {
+        match self {
+            Desks::Here(desk) => Ok(desk.lock().decided(unix_ms(), ids)),
+            Desks::Remote(remote) => remote.decided(ids).await,
         }
     }
 

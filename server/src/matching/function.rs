@@ -62,7 +62,8 @@ pub struct Backfill {
 pub struct Proposal {
     /// The teams: places of tickets in [`Round::tickets`].
     pub teams: Vec<Vec<usize>>,
-    /// Where it should be played. None: anywhere.
+    /// In which region (`region` of a server) a new room should be. If no server of it makes one, or none is
+    /// said: at whichever server makes the match, which is another one each time.
     pub region: Option<String>,
     /// For this of the rooms that want players: its place in [`Round::backfills`]. None: in a new room.
     pub backfill: Option<usize>,

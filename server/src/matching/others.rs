@@ -4,23 +4,31 @@
 //! ```text
 //! PREFIX:lobby          set: servers that have such rooms
 //! PREFIX:lobby:SERVER   those rooms, and where the server is; expires when it says nothing
-//! PREFIX:mail:SERVER    list: what others ask of it
-//! PREFIX:answer:ID      list: the answer
+//! PREFIX:mail:SERVER    list: what others ask of it, and answer
 //! ```
 
-use super::{desks::DeskAway, open_room::OpenRoom, remote::Redis};
-use crate::ground::reservation::Reservation;
+use super::{desks::DeskAway, open_room::OpenRoom, remote::ANSWER};
+use crate::{
+    clock::millis,
+    ground::reservation::Reservation,
+    nodes::{Failure, Way},
+};
+use futures_util::{StreamExt as _, join, stream};
 use parking_lot::Mutex;
-use redis::{AsyncConnectionConfig, aio::MultiplexedConnection, cmd, pipe};
+use redis::{cmd, pipe};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 use tracing::warn;
 
 /// Time between two times that a server says which rooms it has.
@@ -29,19 +37,39 @@ const SAY: Duration = Duration::from_secs(1);
 pub(super) const COUNTS: Duration = Duration::from_millis(3_500);
 /// Most rooms of a server that others learn of: those with the fewest free seats.
 const MOST: usize = 500;
-/// How long a server may take to keep seats, and how long its answer lies there.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long a server may take to keep seats, and how long a letter lies there.
+const REPLY: Duration = Duration::from_secs(2);
+/// Letters that are answered at a time, and that wait for that: others are not.
+const AT_ONCE: usize = 64;
 /// How long a server waits for mail before it asks again.
 const MAIL: Duration = Duration::from_secs(2);
 
 /// The other servers.
 pub(super) struct Others {
-    redis: Redis,
+    way: Way,
     /// Names this server.
     me: String,
-    newest: Mutex<Arc<Vec<Elsewhere>>>,
+    newest: Mutex<Newest>,
     /// Redis does not answer, so they are not known.
     cut_off: AtomicBool,
+    /// Those who wait for an answer, by their letters.
+    asked: Mutex<HashMap<String, oneshot::Sender<Option<OpenRoom>>>>,
+}
+
+/// What they have said a moment ago.
+#[derive(Default, Clone)]
+struct Newest {
+    rooms: Arc<Vec<Elsewhere>>,
+    /// Those that make rooms, in no order.
+    makers: Vec<Maker>,
+}
+
+/// A server that makes rooms.
+#[derive(Clone)]
+struct Maker {
+    server: Arc<str>,
+    at: Arc<Address>,
+    region: Option<String>,
 }
 
 /// A room on another server.
@@ -77,28 +105,47 @@ pub(super) struct Own {
     pub(super) gone: bool,
 }
 
+/// What a server says of itself.
 #[derive(Serialize, Deserialize)]
-struct Says {
-    at: Address,
-    rooms: Vec<Own>,
+pub(super) struct Says {
+    pub(super) at: Address,
+    /// Where it is, if that is known.
+    pub(super) region: Option<String>,
+    /// Whether it makes rooms.
+    pub(super) makes: bool,
+    /// The rooms that others may be interested in.
+    pub(super) rooms: Vec<Own>,
 }
 
-/// A letter: keep these seats.
+/// What a server may be asked to do.
 #[derive(Serialize, Deserialize)]
-struct Letter {
-    id: String,
-    room: String,
-    seats: Vec<Reservation>,
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wanted {
+    /// Seats in the room with this name.
+    Kept { room: String, seats: Vec<Reservation> },
+    /// A room of this kind for a match, with as many seats as these.
+    Made { kind: String, options: String, seats: Vec<Reservation> },
+}
+
+/// A letter.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Letter {
+    /// Seats are wanted.
+    Keep { id: String, from: String, wanted: Wanted },
+    /// The room in which they are kept, as it is then. None: they are not.
+    Kept { id: String, room: Option<OpenRoom> },
 }
 
 impl Others {
-    pub(super) fn new(redis: Redis, me: String) -> Self {
-        Self { redis, me, newest: Mutex::default(), cut_off: AtomicBool::new(false) }
+    pub(super) fn new(way: Way, me: String) -> Self {
+        let (newest, asked, cut_off) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Self { way, me, newest, cut_off, asked }
     }
 
     /// The rooms of other servers, as they were a moment ago.
     pub(super) fn rooms(&self) -> Arc<Vec<Elsewhere>> {
-        self.newest.lock().clone()
+        self.newest.lock().rooms.clone()
     }
 
     /// Whether they are not known.
@@ -107,14 +154,14 @@ impl Others {
     }
 
     /// Says which rooms are here and learns which are elsewhere, for ever.
-    pub(super) async fn exchange(&self, at: Address, own: impl Fn() -> Vec<Own>) {
+    pub(super) async fn exchange(&self, own: impl Fn() -> Says) {
         loop {
-            let exchanged = self.say(&at, own()).await;
+            let exchanged = self.say(own()).await;
             match exchanged {
                 Ok(()) => self.cut_off.store(false, Relaxed),
                 Err(DeskAway(why)) => {
                     // What they have said before is over.
-                    *self.newest.lock() = Arc::default();
+                    *self.newest.lock() = Newest::default();
                     if !self.cut_off.swap(true, Relaxed) {
                         warn!(why, "the rooms of other servers are not known");
                     }
@@ -124,41 +171,43 @@ impl Others {
         }
     }
 
-    async fn say(&self, at: &Address, mut rooms: Vec<Own>) -> Result<(), DeskAway> {
-        rooms.sort_by_key(|own| (own.room.free, own.room.name.clone()));
-        rooms.truncate(MOST);
-        let says = Says { at: at.clone(), rooms };
+    async fn say(&self, mut says: Says) -> Result<(), DeskAway> {
+        says.rooms.sort_by_key(|own| (own.room.free, own.room.name.clone()));
+        says.rooms.truncate(MOST);
         let text = serde_json::to_string(&says).map_err(|error| DeskAway(error.to_string()))?;
-        let (all, own) = (self.redis.key("lobby"), self.redis.key(&format!("lobby:{}", self.me)));
-        let said = self.redis.with(async |mut redis| {
+        let (all, own) = (self.way.key("lobby"), self.way.key(&format!("lobby:{}", self.me)));
+        let said = self.way.ask(ANSWER, async |redis| {
             let mut say = pipe();
             say.cmd("SADD").arg(&all).arg(&self.me).ignore();
             say.cmd("SET").arg(&own).arg(&text).arg("PX").arg(millis(COUNTS)).ignore();
             say.cmd("SMEMBERS").arg(&all);
-            let (servers,): (Vec<String>,) = say.query_async(&mut redis).await?;
+            let (servers,): (Vec<String>,) = say.query_async(redis).await?;
             let servers: Vec<_> = servers.into_iter().filter(|server| *server != self.me).collect();
             let mut known = Vec::new();
             for server in servers {
-                let key = self.redis.key(&format!("lobby:{server}"));
-                match cmd("GET").arg(&key).query_async::<Option<String>>(&mut redis).await? {
+                let key = self.way.key(&format!("lobby:{server}"));
+                match cmd("GET").arg(&key).query_async::<Option<String>>(redis).await? {
                     Some(says) => known.push((server, says)),
-                    None => cmd("SREM").arg(&all).arg(&server).query_async::<()>(&mut redis).await?,
+                    None => cmd("SREM").arg(&all).arg(&server).query_async::<()>(redis).await?,
                 }
             }
             Ok(known)
         });
         let known = said.await?;
-        let known = known.into_iter().filter_map(|(server, says)| {
+        let (mut all, mut makers) = (Vec::new(), Vec::new());
+        for (server, says) in known {
             // One of another version is left to that.
-            let Says { at, rooms } = serde_json::from_str(&says).ok()?;
+            let Ok(Says { at, region, makes, rooms }) = serde_json::from_str(&says) else { continue };
             let (at, server): (_, Arc<str>) = (Arc::new(at), server.into());
-            let of = move |Own { room, reserved, listed, gone }| {
+            all.extend(rooms.into_iter().map(|Own { room, reserved, listed, gone }| {
                 let (at, server) = (at.clone(), server.clone());
                 Elsewhere { room, reserved, listed, gone, at, server }
-            };
-            Some(rooms.into_iter().map(of))
-        });
-        *self.newest.lock() = Arc::new(known.flatten().collect());
+            }));
+            if makes {
+                makers.push(Maker { server, at, region });
+            }
+        }
+        *self.newest.lock() = Newest { rooms: Arc::new(all), makers };
         Ok(())
     }
 
@@ -168,72 +217,98 @@ impl Others {
         room: &Elsewhere,
         seats: Vec<Reservation>,
     ) -> Result<Option<OpenRoom>, DeskAway> {
-        let id = format!("{:016x}{:016x}", random()?, random()?);
-        let letter = Letter { id, room: room.room.name.clone(), seats };
-        let text = serde_json::to_string(&letter).map_err(|error| DeskAway(error.to_string()))?;
-        let mail = self.redis.key(&format!("mail:{}", room.server));
-        let answer = self.redis.key(&format!("answer:{}", letter.id));
-        let asked = async {
-            // The answer is waited for, which would keep others from asking over the same connection.
-            let mut redis = self.connect().await?;
-            let mut send = pipe();
-            send.cmd("RPUSH").arg(&mail).arg(&text).ignore();
-            send.cmd("PEXPIRE").arg(&mail).arg(millis(ANSWER)).ignore();
-            let _: () = send.query_async(&mut redis).await.map_err(away)?;
-            let wait = cmd("BLPOP").arg(&answer).arg(ANSWER.as_secs()).to_owned();
-            let answer: Option<(String, String)> = wait.query_async(&mut redis).await.map_err(away)?;
-            Ok(answer.and_then(|(_, text)| serde_json::from_str::<Option<OpenRoom>>(&text).ok()).flatten())
-        };
-        timeout(2 * ANSWER, asked).await.unwrap_or_else(|_| Err(DeskAway("no answer in time".to_owned())))
+        self.ask(&room.server, Wanted::Kept { room: room.room.name.clone(), seats }).await
     }
 
-    /// Does what others ask, for ever: `keep` keeps seats in a room, and returns the room.
-    pub(super) async fn read_mail(&self, keep: impl AsyncFn(String, Vec<Reservation>) -> Option<OpenRoom>) {
-        loop {
-            if self.read(&keep).await.is_err() {
+    /// Has a server of this region make a room. Returns it, and where it is; None: there is no such server,
+    /// or it does not.
+    pub(super) async fn make(
+        &self,
+        region: &str,
+        (kind, options): (&str, &str),
+        seats: &[Reservation],
+    ) -> Result<Option<(OpenRoom, Arc<Address>)>, DeskAway> {
+        let mut makers = self.newest.lock().makers.clone();
+        makers.retain(|maker| maker.region.as_deref() == Some(region));
+        let any = usize::try_from(random()?).unwrap_or(0).checked_rem(makers.len());
+        let Some(Maker { server, at, .. }) = any.map(|n| makers.swap_remove(n)) else { return Ok(None) };
+        let (kind, options, seats) = (kind.to_owned(), options.to_owned(), seats.to_vec());
+        let made = self.ask(&server, Wanted::Made { kind, options, seats }).await?;
+        Ok(made.map(|room| (room, at)))
+    }
+
+    async fn ask(&self, server: &str, wanted: Wanted) -> Result<Option<OpenRoom>, DeskAway> {
+        let id = format!("{:016x}{:016x}", random()?, random()?);
+        let (tell, told) = oneshot::channel();
+        self.asked.lock().insert(id.clone(), tell);
+        let letter = Letter::Keep { id: id.clone(), from: self.me.clone(), wanted };
+        let answer = async {
+            self.send(server, &letter).await?;
+            timeout(REPLY, told).await.map_err(|_| DeskAway("the other server does not answer".to_owned()))
+        };
+        let answer = answer.await;
+        self.asked.lock().remove(&id);
+        Ok(answer?.ok().flatten())
+    }
+
+    async fn send(&self, server: &str, letter: &Letter) -> Result<(), DeskAway> {
+        let text = serde_json::to_string(letter).map_err(|error| DeskAway(error.to_string()))?;
+        let mail = self.way.key(&format!("mail:{server}"));
+        let mut send = pipe();
+        send.cmd("RPUSH").arg(&mail).arg(&text).ignore();
+        send.cmd("PEXPIRE").arg(&mail).arg(millis(REPLY)).ignore();
+        Ok(self.way.ask(ANSWER, async |redis| send.query_async(redis).await).await?)
+    }
+
+    /// Does what others ask, for ever: `keep` keeps seats in a room, and returns the room. No letter waits
+    /// for another's room.
+    pub(super) async fn read_mail(&self, keep: impl AsyncFn(Wanted) -> Option<OpenRoom>) {
+        let (to, mut letters) = mpsc::channel(AT_ONCE);
+        let letters = stream::poll_fn(move |context| letters.poll_recv(context));
+        let answered = letters.for_each_concurrent(AT_ONCE, async |letter| {
+            // Nobody waits for it longer.
+            let _ = timeout(REPLY, self.answer(letter, &keep)).await;
+        });
+        let read = async {
+            while self.read(&to).await.is_err() {
                 sleep(SAY).await;
+            }
+        };
+        join!(read, answered);
+    }
+
+    async fn read(&self, to: &mpsc::Sender<Letter>) -> Result<(), Failure> {
+        let mut own = self.way.own(ANSWER).await?;
+        let mail = self.way.key(&format!("mail:{}", self.me));
+        let wait = cmd("BLPOP").arg(&mail).arg(MAIL.as_secs()).to_owned();
+        loop {
+            let letter: Option<(String, String)> =
+                own.ask(MAIL + ANSWER, async |redis| wait.query_async(redis).await).await?;
+            // One of another version is left to that.
+            let letter = letter.and_then(|(_, text)| serde_json::from_str(&text).ok());
+            match letter {
+                Some(Letter::Kept { id, room }) => {
+                    let asked = self.asked.lock().remove(&id);
+                    asked.into_iter().for_each(|tell| drop(tell.send(room.clone())));
+                }
+                // Whoever has sent one too many takes another server.
+                Some(letter) => drop(to.try_send(letter)),
+                None => {}
             }
         }
     }
 
-    async fn read(
+    async fn answer(
         &self,
-        keep: &impl AsyncFn(String, Vec<Reservation>) -> Option<OpenRoom>,
+        letter: Letter,
+        keep: &impl AsyncFn(Wanted) -> Option<OpenRoom>,
     ) -> Result<(), DeskAway> {
-        let mut redis = self.connect().await?;
-        let mail = self.redis.key(&format!("mail:{}", self.me));
-        loop {
-            let wait = cmd("BLPOP").arg(&mail).arg(MAIL.as_secs()).to_owned();
-            let waited = timeout(2 * MAIL, wait.query_async(&mut redis)).await;
-            let waited = waited.map_err(|_| DeskAway("it does not answer".to_owned()))?;
-            let Some((_, text)): Option<(String, String)> = waited.map_err(away)? else { continue };
-            let Ok(Letter { id, room, seats }) = serde_json::from_str(&text) else { continue };
-            let kept = keep(room, seats).await;
-            let text = serde_json::to_string(&kept).map_err(|error| DeskAway(error.to_string()))?;
-            let answer = self.redis.key(&format!("answer:{id}"));
-            let mut send = pipe();
-            send.cmd("RPUSH").arg(&answer).arg(&text).ignore();
-            send.cmd("PEXPIRE").arg(&answer).arg(millis(ANSWER)).ignore();
-            let _: () = send.query_async(&mut redis).await.map_err(away)?;
-        }
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, DeskAway> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(None);
-        self.redis.connect(&config).await.map_err(away)
+        let Letter::Keep { id, from, wanted } = letter else { return Ok(()) };
+        let room = keep(wanted).await;
+        self.send(&from, &Letter::Kept { id, room }).await
     }
 }
 
 fn random() -> Result<u64, DeskAway> {
     getrandom::u64().map_err(|error| DeskAway(format!("no random bytes: {error}")))
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn away(error: redis::RedisError) -> DeskAway {
-    DeskAway(error.to_string())
 }

@@ -11,20 +11,30 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    factory::RoomSpec,
-    ground::reservation::{Reservation, ReservationToken},
+    ground::reservation::Reservation,
     metrics::Metrics,
+    nodes::Way,
     room::Release,
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::{
+    StreamExt as _,
+    future::{Either, join, select},
+    stream,
+};
+};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     mem,
+    pin::pin,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
-use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::oneshot,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 use tracing::{info, warn};
 
 /// Time between two rounds.
@@ -55,8 +65,7 @@ pub(crate) struct Queue {
     me: String,
     /// What recent matches have waited, by kind, milliseconds.
     waits: Mutex<BTreeMap<String, VecDeque<u64>>>,
-    /// There are new matches.
-    matched: Notify,
+    waiters: Waiters,
     watched: Mutex<Watched>,
 }
 
@@ -74,6 +83,10 @@ pub(crate) struct Watch {
     queue: Arc<Queue>,
     id: TicketId,
 }
+
+/// Who waits here for the matches of tickets.
+#[derive(Default)]
+struct Waiters(Mutex<HashMap<TicketId, Vec<oneshot::Sender<()>>>>);
 
 /// What a party that comes says.
 pub(crate) struct QueueTicket {
@@ -127,10 +140,10 @@ impl Queue {
             functions.entry(size.kind.clone()).or_insert_with(groups);
         }
         let me = format!("{:032x}", getrandom::u64().unwrap_or_default());
-        let (waits, matched, watched) = (Mutex::default(), Notify::new(), Mutex::default());
-        let desks = Desks::new(config.redis.as_ref(), &config.redis_prefix);
+        let (waits, waiters, watched) = (Mutex::default(), Waiters::default(), Mutex::default());
+        let desks = Desks::new(Way::of(config));
         let most = config.queue_tickets;
-        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, matched, watched })
+        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, waiters, watched })
     }
 
     /// Whether it has anything to do.
@@ -168,19 +181,15 @@ impl Queue {
 
     /// The ticket stays for `life_ms` after each look.
     async fn look_for(&self, id: TicketId, wait: Duration, life_ms: u64) -> Result<Option<Look>, QueueError> {
-        let until = Instant::now() + wait;
-        loop {
-            let matched = self.matched.notified();
-            let Some(seen) = self.desks.look(id, life_ms).await? else { return Ok(None) };
-            let left = until.saturating_duration_since(Instant::now());
-            match seen {
-                Seen::Waiting(_) if !left.is_zero() => {
-                    // Another server may have made the match.
-                    let _ = tokio::time::timeout(left.min(self.desks.patience()), matched).await;
-                }
-                seen => return Ok(Some(self.known(seen))),
-            }
+        // From now on, so that nothing is missed.
+        let decided = self.waiters.wait(id);
+        let mut seen = self.desks.look(id, life_ms).await?;
+        if let Some(Seen::Waiting(_)) = seen
+            && timeout(wait, decided).await.is_ok()
+        {
+            seen = self.desks.look(id, life_ms).await?;
         }
+        Ok(seen.map(|seen| self.known(seen)))
     }
 
     /// Somebody begins to read what becomes of a ticket.
@@ -213,28 +222,42 @@ impl Queue {
         Ok(self.desks.cancel(id).await?)
     }
 
-    /// Makes matches, for ever.
+    /// Makes matches, and tells those who wait here of matches that other servers have made, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut is_away = false;
-        while self.is_used() {
-            sleep(ROUND).await;
-            // If that fails, they are soon over: nobody has looked at them.
-            let told = self.tell_left().await;
-            if self.matchmaker.is_draining() {
-                self.metrics.tickets_waiting.set(0);
-                continue;
-            }
-            let round = self.round().await.and(told);
-            let was_away = mem::replace(&mut is_away, round.is_err());
-            match round {
-                Err(DeskAway(why)) if !was_away => warn!(why, "no matches can be made at present"),
-                Err(_) => {
-                    self.metrics.tickets_waiting.set(0);
-                }
-                Ok(()) if was_away => info!("matches can be made again"),
-                Ok(()) => {}
-            }
+        if !self.is_used() {
+            return;
         }
+        let make = async {
+            let mut is_away = false;
+            loop {
+                sleep(ROUND).await;
+                // If that fails, they are soon over: nobody has looked at them.
+                let told = self.tell_left().await;
+                if self.matchmaker.is_draining() {
+                    self.metrics.tickets_waiting.set(0);
+                    continue;
+                }
+                let round = self.round().await.and(told);
+                let was_away = mem::replace(&mut is_away, round.is_err());
+                match round {
+                    Err(DeskAway(why)) if !was_away => warn!(why, "no matches can be made at present"),
+                    Err(_) => {
+                        self.metrics.tickets_waiting.set(0);
+                    }
+                    Ok(()) if was_away => info!("matches can be made again"),
+                    Ok(()) => {}
+                }
+            }
+        };
+        let look = async {
+            loop {
+                sleep(ROUND).await;
+                // Whoever waits in vain looks again.
+                let decided = self.desks.decided(&self.waiters.tickets()).await.unwrap_or_default();
+                self.waiters.tell(&decided);
+            }
+        };
+        let ((), ()) = join(make, look).await;
     }
 
     async fn round(&self) -> Result<(), DeskAway> {
@@ -258,13 +281,13 @@ impl Queue {
                 let made = proposals.into_iter().map(|proposal| Making::of(&*function, &round, proposal));
                 made.collect::<Vec<_>>()
             });
+            let proposed = self.while_leading(epoch, proposed).await?;
             // A function that panics makes no matches.
-            let Ok(made) = proposed.await else { continue };
+            let Some(Ok(made)) = proposed else { continue };
             made_some |= !made.is_empty();
             self.metrics.match_round.observe(start.elapsed());
             let making = made.into_iter().map(|making| self.make(epoch, kind, making));
             stream::iter(making).buffer_unordered(AT_ONCE).for_each(|()| async {}).await;
-            self.matched.notify_waiters();
         }
         self.metrics.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         if made_some {
@@ -274,21 +297,41 @@ impl Queue {
         Ok(())
     }
 
+    /// Goes on leading until something is done, however long it takes. None: another server leads by now.
+    async fn while_leading<T>(
+        &self,
+        epoch: u64,
+        mut doing: impl Future<Output = T> + Unpin,
+    ) -> Result<Option<T>, DeskAway> {
+        loop {
+            match select(doing, pin!(sleep(LEASE / 3))).await {
+                Either::Left((done, _)) => return Ok(Some(done)),
+                Either::Right(((), goes_on)) => doing = goes_on,
+            }
+            if self.desks.lead(&self.me, LEASE).await? != Some(epoch) {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Keeps the seats of a match, then gives it to its tickets.
     async fn make(&self, epoch: u64, kind: &str, making: Making) {
-        let Making { teams, options, room } = making;
-        let players: u32 = teams.iter().flatten().map(|ticket| ticket.party).sum();
-        let spec = RoomSpec {
-            kind: Some(kind.to_owned()),
-            max_players: Some(players),
-            options,
-            // It is theirs alone.
-            info: BTreeMap::from([("private".to_owned(), "true".to_owned())]),
-            ..RoomSpec::default()
-        };
-        let seats = teams.iter().flatten().map(seats_of).collect::<Result<Vec<_>, _>>();
+        let Making { teams, options, room, region } = making;
+        // Whoever makes many matches goes on leading meanwhile; and no room is made for nothing.
+        match self.desks.lead(&self.me, LEASE).await {
+            Ok(Some(now)) if now == epoch => {}
+            Ok(_) => return,
+            Err(DeskAway(why)) => return warn!(why, "a match cannot be made"),
+        }
+        let seats =
+            teams.iter().flatten().map(|ticket| Reservation::of_party(ticket.party, ticket.user.as_ref()));
+        let seats = seats.collect::<Result<Vec<_>, _>>();
         let Ok(seats) = seats else { return };
-        let kept = self.matchmaker.keep(room.as_deref(), spec, seats.concat()).await;
+        let all = seats.concat();
+        let kept = match &room {
+            Some(room) => self.matchmaker.keep(room, &all).await,
+            None => self.matchmaker.make_for_queue(region.as_deref(), kind, options, &all).await,
+        };
         let kept = match kept {
             Ok(kept) => kept,
             Err(error) => return warn!(kind, %error, "there is no room for a match: its tickets wait"),
@@ -309,15 +352,11 @@ impl Queue {
             (ticket.id, assignment)
         };
         let made: Vec<_> = with_teams.zip(&seats).map(assigned).collect();
-        // Whoever makes many matches goes on leading meanwhile.
-        let leads = self.desks.lead(&self.me, LEASE).await;
-        let committed = match leads {
-            Ok(Some(now)) if now == epoch => self.desks.commit(epoch, &made).await,
-            Ok(_) => Ok(Commit::LeaseLost),
-            Err(away) => Err(away),
-        };
-        match committed {
-            Ok(Commit::Done) => self.count(kind, &teams),
+        match self.desks.commit(epoch, &made).await {
+            Ok(Commit::Done) => {
+                self.count(kind, &teams);
+                self.waiters.tell(&made.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+            }
             Ok(Commit::LeaseLost | Commit::Gone) => {
                 // One that is elsewhere gives them up at their deadline.
                 if let Some(listed) = kept.here {
@@ -365,6 +404,32 @@ impl Drop for Watch {
     }
 }
 
+impl Waiters {
+    /// Is answered when the ticket waits no longer.
+    fn wait(&self, id: TicketId) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.0.lock().entry(id).or_default().push(tell);
+        told
+    }
+
+    /// Those for which somebody waits.
+    fn tickets(&self) -> Vec<TicketId> {
+        let mut waiters = self.0.lock();
+        waiters.retain(|_, of| {
+            of.retain(|tell| !tell.is_closed());
+            !of.is_empty()
+        });
+        waiters.keys().copied().collect()
+    }
+
+    fn tell(&self, decided: &[TicketId]) {
+        let mut waiters = self.0.lock();
+        for tell in decided.iter().filter_map(|id| waiters.remove(id)).flatten() {
+            let _ = tell.send(());
+        }
+    }
+}
+
 /// A match that is to be made.
 struct Making {
     teams: Vec<Vec<Ticket>>,
@@ -372,6 +437,8 @@ struct Making {
     options: String,
     /// The room that wants them. None: a new one.
     room: Option<String>,
+    /// Where that should be. None: anywhere.
+    region: Option<String>,
 }
 
 impl Making {
@@ -380,14 +447,8 @@ impl Making {
         let teams: Vec<Vec<Ticket>> = proposal.teams.iter().map(of_team).collect();
         let room = proposal.backfill.and_then(|at| Some(round.backfills.get(at)?.room.name.clone()));
         let options = if room.is_none() { function.options(&teams) } else { String::new() };
-        Self { teams, options, room }
+        Self { teams, options, room, region: proposal.region }
     }
-}
-
-/// The seats of a ticket. The first is for the user who has asked.
-fn seats_of(ticket: &Ticket) -> Result<Vec<Reservation>, getrandom::Error> {
-    let user = |n: u32| ticket.user.clone().filter(|_| n == 0);
-    (0..ticket.party).map(|n| Ok(Reservation { token: ReservationToken::random()?, user: user(n) })).collect()
 }
 
 fn median(waits: &VecDeque<u64>) -> Option<u64> {

@@ -5,50 +5,24 @@ use super::{
     remote::Remote,
     ticket::{Ticket, TicketId},
 };
+use crate::{nodes::Way, redis_server};
 use proptest::{prelude::*, test_runner::TestRunner};
-use std::{
-    cell::Cell,
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
-/// A `redis-server` on a port of its own. Ends with the test.
 struct Redis {
-    child: Child,
-    url: String,
+    server: redis_server::Redis,
     runtime: Runtime,
 }
 
 impl Redis {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
-            .stdout(Stdio::null());
-        let child = command.spawn().expect("redis-server is installed");
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let redis = Self { child, url: format!("redis://127.0.0.1:{port}"), runtime };
-        let (start, desk) = (Instant::now(), redis.desk("begin"));
-        while redis.runtime.block_on(desk.waiting("arena")).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(30), "Redis starts");
-            sleep(Duration::from_millis(10));
-        }
-        redis
+        Self { server: redis_server::Redis::start(), runtime }
     }
 
     fn desk(&self, prefix: &str) -> Remote {
-        Remote::new(self.url.parse().unwrap(), prefix)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Remote::new(Way::new(&self.server.url().parse().unwrap(), prefix))
     }
 }
 
@@ -61,6 +35,7 @@ enum Ask {
     },
     Look(u128),
     Away(u128),
+    Decided(Vec<u128>),
     Cancel(u128),
     Lead(u8),
     GiveWay(u8),
@@ -76,6 +51,7 @@ enum Ask {
 enum Answer {
     Added(Result<(), NotTaken>),
     Seen(Option<Seen>),
+    Decided(Vec<TicketId>),
     Leads(Option<u64>),
     Waiting(Vec<Ticket>),
     Committed(Commit),
@@ -89,6 +65,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
             .prop_map(|(id, user, kind)| Ask::Add { id, user, kind }),
         2 => id().prop_map(Ask::Look),
         1 => id().prop_map(Ask::Away),
+        1 => prop::collection::vec(id(), 0..4).prop_map(Ask::Decided),
         1 => id().prop_map(Ask::Cancel),
         2 => (0..2u8).prop_map(Ask::Lead),
         1 => (0..2u8).prop_map(Ask::GiveWay),
@@ -136,6 +113,10 @@ fn seen(seen: Option<Seen>) -> Answer {
 
 const LASTS_MS: u64 = 3_600_000;
 const LEFT_MS: u64 = LASTS_MS / 2;
+fn numbered(ids: &[u128]) -> Vec<TicketId> {
+    ids.iter().copied().map(TicketId::numbered).collect()
+}
+
 const LEASE_MS: u64 = 3_600_000;
 
 fn model(desk: &mut Desk, ask: &Ask, newest: u64) -> Answer {
@@ -146,6 +127,7 @@ fn model(desk: &mut Desk, ask: &Ask, newest: u64) -> Answer {
             desk.away(0, TicketId::numbered(*id));
             Answer::Done
         }
+        Ask::Decided(ids) => Answer::Decided(desk.decided(0, &numbered(ids))),
         Ask::Cancel(id) => Answer::Seen(desk.cancel(0, TicketId::numbered(*id))),
         Ask::Lead(who) => Answer::Leads(desk.lead(0, &who.to_string(), LEASE_MS)),
         Ask::GiveWay(who) => {
@@ -168,6 +150,7 @@ async fn real(desk: &Remote, ask: &Ask, newest: u64) -> Answer {
             Answer::Done
         }
         Ask::Cancel(id) => seen(desk.cancel(TicketId::numbered(*id)).await.unwrap()),
+        Ask::Decided(ids) => Answer::Decided(desk.decided(&numbered(ids)).await.unwrap()),
         Ask::Lead(who) => {
             let lasts = Duration::from_millis(LEASE_MS);
             Answer::Leads(desk.lead(&who.to_string(), lasts).await.unwrap())

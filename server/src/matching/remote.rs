@@ -18,9 +18,6 @@ const PAGE: usize = if cfg!(test) { 2 } else { 500 };
 /// Longest time for an answer of Redis.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
-/// Tickets that are looked at in one step, which keeps others from Redis.
-const LOOKS: usize = 500;
-
 /// The way to it.
 pub(super) struct Remote {
     way: Way,
@@ -53,9 +50,8 @@ impl Remote {
 
     pub(super) async fn decided(&self, ids: &[TicketId]) -> Result<Vec<TicketId>, DeskAway> {
         let mut decided = Vec::new();
-        for ids in ids.chunks(LOOKS) {
-            let mut arguments = vec![LIFE_MS.to_string()];
-            arguments.extend(ids.iter().map(TicketId::to_string));
+        for ids in ids.chunks(PAGE) {
+            let arguments: Vec<_> = ids.iter().map(TicketId::to_string).collect();
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
             let answer = self.ask("decided", &arguments).await?;
             let [word, gone @ ..] = &*answer else { return Err(nonsense(&answer)) };
