@@ -160,7 +160,6 @@ impl Crowd {
     }
 
     fn end(self) -> Vec<Player> {
-        thread::sleep(Duration::from_millis(300));
         self.stop.store(true, Relaxed);
         let Self { runtime, tasks, .. } = self;
         runtime.block_on(async {
@@ -218,8 +217,12 @@ fn killed(trial: Trial) -> Kill {
     // Those who have made the rooms are away.
     let all = (rooms.len() * (players + 1)) as f64;
     until("all play", || dies.metric("driftless_players ") >= all);
-    // Seats are kept with the next checkpoint. The kill comes at any moment between two renewals.
-    thread::sleep(Duration::from_millis(2_500 + u64::from(fastrand::u32(0..lease_ms / 5))));
+    // Seats are kept with the next checkpoint, which each room has when all together have had some.
+    let checkpoints = || dies.metric("driftless_checkpoints_total");
+    let before = checkpoints();
+    until("all seats are kept", || checkpoints() >= before + 3.0 * rooms.len() as f64);
+    // The kill comes at any moment between two renewals.
+    thread::sleep(Duration::from_millis(fastrand::u32(0..lease_ms / 5).into()));
     crowd.back.lock().unwrap().clear();
     let address = dies.address;
     dies.kill();
@@ -244,6 +247,9 @@ fn killed(trial: Trial) -> Kill {
             + right.metric("driftless_takeover_duration_seconds_sum"))
             / rooms.len() as f64,
     );
+    let commands = || left.metric("driftless_commands_total") + right.metric("driftless_commands_total");
+    let before = commands();
+    until("they play on", || commands() >= before + 2.0 * back.len() as f64);
     Kill { lease, taken, back, players: crowd.end() }
 }
 

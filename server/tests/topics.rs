@@ -234,9 +234,7 @@ fn a_reader_goes_when_its_token_expires_or_its_user_is_revoked() {
     assert!(goodbye(&mut short).contains("token_expired"));
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(server.post("/v1/users/bob/revoke", "").status, 200);
-    let revoked = Instant::now();
     assert!(goodbye(&mut bob).contains("revoked"));
-    assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
     publish(&server, "/v1/topics/news", "still here");
     assert_eq!(cid.data(), "still here");
 }

@@ -33,7 +33,7 @@ pub enum PartName {
 
 impl PartName {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accept,
         Self::Address,
         Self::Certificate,

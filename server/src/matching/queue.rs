@@ -9,18 +9,13 @@ use super::{
     ticket::{Ticket, TicketId},
 };
 use crate::{
-    clock::Clock,
-    config::Config,
-    ground::reservation::Reservation,
-    metrics::Metrics,
-    nodes::Way,
+    clock::Clock, config::Config, ground::reservation::Reservation, metrics::Metrics, nodes::Way,
     room::Release,
 };
 use futures_util::{
     StreamExt as _,
     future::{Either, join, select},
     stream,
-};
 };
 use parking_lot::Mutex;
 use std::{

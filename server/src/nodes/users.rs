@@ -267,7 +267,8 @@ mod tests {
             Box::new(|_, _| {}),
             Known { revoked: Box::new(Vec::new), used: Box::new(Vec::new) },
             watch::channel(None).1,
-        ).unwrap();
+        )
+        .unwrap();
         let start = std::time::Instant::now();
         let reserved = (0..100).map(|n| users.reserve([n; 16], Duration::from_secs(60)));
         let reserved = futures_util::future::join_all(reserved).await;

@@ -200,7 +200,9 @@ impl State {
         match &published {
             Ok(_) => self.around.publishing.is_well(),
             Err(failure) if failure.is_passing() => {
-                self.around.publishing.fails(format!("nothing can be published to topics: {failure}: {REMEDY}"));
+                self.around
+                    .publishing
+                    .fails(format!("nothing can be published to topics: {failure}: {REMEDY}"));
                 self.lost.notify_one();
             }
             // Of this topic.

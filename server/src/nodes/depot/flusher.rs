@@ -137,7 +137,9 @@ impl Flusher {
         let now = Instant::now();
         let what = match rest.iter().any(|of| !of.write.about.owned.is_over(now)) {
             true => "rooms go on, but would not survive this node",
-            false => "rooms have ended, because this node has no lease, and Redis has not all of what they did",
+            false => {
+                "rooms have ended, because this node has no lease, and Redis has not all of what they did"
+            }
         };
         self.metrics.store_failures.inc("journal");
         self.health.fails(format!("{what}: {why}: {REMEDY}"));
