@@ -15,7 +15,7 @@ use crate::{
         Surroundings, Users, Way,
     },
     registry::{Listed, Registry},
-    room::CloseRoom,
+    room::Depart,
 };
 use parking_lot::Mutex;
 use std::{
@@ -80,7 +80,7 @@ pub(super) fn join(
             let registry = registry.clone();
             Box::new(move |name| {
                 if let Some(listed) = registry.get(name) {
-                    listed.room.do_send(CloseRoom);
+                    listed.room.do_send(Depart(None));
                 }
             })
         },

@@ -29,8 +29,8 @@ const HOLD: Duration = Duration::from_millis(150);
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a room looks for a tick after which it can stand still.
 const FREEZE_LIMIT: Duration = Duration::from_secs(1);
-/// What players are told when nobody knows where their room is.
-const ADRIFT: &str = "the room was on its way to another node, and is lost: come back";
+/// What players are told whose room is not this node's any more, if nobody knows whose it is.
+const ADRIFT: &str = "the room is no longer this node's: come back, another may have it";
 
 /// Where a room is on its way.
 #[derive(Debug, Default)]
