@@ -33,7 +33,7 @@ use crate::{
     homes::Homes,
     jobs::JobPool,
     metrics::Metrics,
-    nodes::{Depot, Hold, Nodes, Unavailable},
+    nodes::{Depot, Grant, Hold, Nodes, Unavailable},
     registry::{Found, Listed, Maker, Registry, RoomSummary, SeatPlace},
     room::{
         AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
@@ -541,7 +541,10 @@ impl Factory {
         let stored = goes_on.as_ref().is_some_and(|goes_on| goes_on.stored);
         let kept = self.keep(&made, stored);
         let Made { shared, kind, setup, budget, maker, durability, trace } = made;
-        budget.hold.iter().for_each(Hold::begun);
+        // What comes from another node has yet to become this node's.
+        if goes_on.as_ref().is_none_or(|goes_on| goes_on.came.is_none()) {
+            budget.hold.iter().for_each(Hold::begun);
+        }
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
@@ -702,6 +705,11 @@ fn report_limit(config: &Config, tick_rate: u32) -> Option<ReportLimit> {
     let within = config.reports_window.as_secs_f64() * f64::from(tick_rate);
     let limit = ReportLimit { reports: config.reports_limit, within: within.ceil() as u32 };
     (limit.reports > 0).then_some(limit)
+}
+
+/// By which a room is this node's, where it could be another's.
+pub(crate) fn grant_of(listed: &Listed) -> Option<Grant> {
+    listed.budget.downcast_ref::<Budget>()?.hold.as_ref().map(|hold| hold.grant().clone())
 }
 
 /// Why this makes no room, wherever that would be, if it does not.

@@ -12,7 +12,7 @@
 use crate::{
     carry,
     clock::{self, Clock},
-    factory::{Came, Factory},
+    factory::{Came, Factory, grant_of},
     metrics::{MIGRATIONS_FAILED, Metrics},
     nodes::{Arrival, Given, NoTarget, Node, Nodes, Unavailable},
     registry::{Listed, Registry},
@@ -204,6 +204,7 @@ impl Mover {
         };
         let _place = self.places.acquire().await;
         let (incarnation, _) = self.nodes.target(listed.shared.kind, to)?;
+        let Some(grant) = grant_of(&listed) else { return Err(MoveError::Lost(name.to_owned())) };
         let (tell, frozen) = oneshot::channel();
         listed.room.do_send(Freeze(tell));
         let frozen = match timeout(FREEZE_LIMIT, frozen).await {
@@ -226,7 +227,7 @@ impl Mover {
         if parcel.len() > MOST {
             return thawed(MoveError::TooLarge { room: name.to_owned(), bytes: parcel.len() });
         }
-        match self.nodes.give(&shared.name, incarnation.clone(), parcel).await {
+        match self.nodes.give(&shared.name, grant, incarnation.clone(), parcel).await {
             Given::Gone(node) => {
                 self.registry.departs(shared.clone(), clock::now());
                 let told = room.send(Depart(Some(Arc::new(wire::Moved::from((*node).clone())))));
@@ -279,13 +280,10 @@ impl Mover {
         let Arrival { room: name, offered, parcel, hold } = arrival;
         let unpacked = spawn_blocking(move || Parcel::decode(&parcel)).await;
         let unpacked = unpacked.unwrap_or_else(|error| Err(error.to_string()));
-        let come = unpacked.and_then(|(came, room)| {
-            let kind = room.carried.kind.clone();
-            Ok((kind, self.factory.come(room, came, hold)?))
-        });
+        let come = unpacked.and_then(|(came, room)| self.factory.come(room, came, hold));
         match come {
-            Ok((kind, room)) if self.nodes.take(&name, offered, &kind).await => room.do_send(Begin),
-            Ok((_, room)) => {
+            Ok(room) if self.nodes.take(&name, offered).await => room.do_send(Begin),
+            Ok(room) => {
                 info!(room = %name, "the room goes on where it was");
                 room.do_send(Depart(None));
             }

@@ -36,8 +36,15 @@
 //! since, under the node and the epoch that its record says; what anybody else writes is refused. When a
 //! lease is over, the living look at that moment and take the rooms of which something is kept, a few at a
 //! time: who is done with some takes more, so that those take most that have least to do. Whoever knocks for
-//! one that nobody has taken yet has it taken where he knocks. So a lapsed node takes its own rooms, too, if
-//! it comes first. The other rooms of a dead node are forgotten, and made anew when somebody joins them.
+//! one that nobody has taken yet has it taken where he knocks, if there is its game. So a lapsed node takes
+//! its own rooms, too, if it comes first. Those that cannot go on where they were taken, and those of games
+//! that the living have not, are `nobody`'s: to the script that is a node that is always dead, so they are
+//! tried again, each time later, for an hour. The other rooms of a dead node are forgotten, and made anew
+//! when somebody joins them.
+//!
+//! **Grants.** Whoever is told that a room is this node's has a [`Hold`], under a [`Grant`]: one for each
+//! time that the room becomes this node's. What is let go, given away or abandoned names its grant, so that a
+//! late word about one room changes nothing for the next room of its name.
 //!
 //! **What can happen twice.** Two nodes own a room at the same time only if
 //! - Redis's clock is set forward by more than an eighth of a lease (keys expire by the time of day), or a
@@ -79,6 +86,7 @@ mod simulated;
 #[cfg(test)]
 mod simulated_kept;
 
+pub(crate) use self::core::Grant;
 pub(crate) use ask::{Epoch, Failure, Generation, Incarnation};
 pub(crate) use depot::{Depot, Unread};
 pub(crate) use keeper::Surroundings;
@@ -92,7 +100,7 @@ pub(crate) use script::fuzz;
 pub(crate) use users::Users;
 pub(crate) use way::{Own, Way};
 
-use self::core::{Core, Grant};
+use self::core::Core;
 use crate::{
     config::{Config, RedisUrl},
     ground::{ownership::Ownership, report::LeaveReason},
@@ -107,7 +115,7 @@ use script::Call;
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -238,11 +246,12 @@ pub struct Unavailable {
 #[derive(Debug)]
 enum Wish {
     Claim { room: Arc<str>, kind: Arc<str>, wanted: Wanted, tell: oneshot::Sender<Result<Hold, NotHere>> },
-    LetGo { room: Arc<str>, owned: Arc<Ownership> },
+    Find { room: Arc<str>, tell: oneshot::Sender<Result<Option<Node>, Unavailable>> },
+    LetGo { room: Arc<str>, grant: Grant },
     Leave { done: oneshot::Sender<()> },
-    Give { room: Arc<str>, to: Incarnation, parcel: Bytes, tell: oneshot::Sender<Given> },
+    Give { room: Arc<str>, grant: Grant, to: Incarnation, parcel: Bytes, tell: oneshot::Sender<Given> },
     TellLeft { room: Arc<str>, to: Incarnation, left: Left },
-    Made { room: Arc<str>, offered: Epoch, made: Result<(Arc<str>, oneshot::Sender<()>), String> },
+    Made { room: Arc<str>, offered: Epoch, made: Result<oneshot::Sender<()>, String> },
 }
 
 impl Nodes {
@@ -295,13 +304,11 @@ impl Nodes {
         told.await.unwrap_or_else(|_| Err(NotHere::Unknown(Unavailable::gone())))
     }
 
-    /// The other node that has the room, if there is one.
+    /// The other node that has the room, if there is one. This is only a question.
     pub(crate) async fn find(&self, room: &str) -> Result<Option<Node>, Unavailable> {
-        match self.claim(&room.into(), "", Wanted::Kept).await {
-            Err(NotHere::At(node)) => Ok(Some(*node)),
-            Err(NotHere::Unknown(why)) => Err(why),
-            Ok(_) | Err(NotHere::Nowhere) => Ok(None),
-        }
+        let (tell, told) = oneshot::channel();
+        let _ = self.to.send(Wish::Find { room: room.into(), tell });
+        told.await.unwrap_or_else(|_| Err(Unavailable::gone()))
     }
 
     /// Gives everything up: other nodes need not wait for the lease to be over.
@@ -352,10 +359,11 @@ impl Nodes {
         Ok((name.clone(), node.clone()))
     }
 
-    /// Has another node go on with a room that stands still here, from this.
-    pub(crate) async fn give(&self, room: &Arc<str>, to: Incarnation, parcel: Bytes) -> Given {
+    /// Has another node go on with a room that stands still here, from this. `grant`: by which it is this
+    /// node's, because the next room of its name may be so by another.
+    pub(crate) async fn give(&self, room: &Arc<str>, grant: Grant, to: Incarnation, parcel: Bytes) -> Given {
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Give { room: room.clone(), to, parcel, tell });
+        let _ = self.to.send(Wish::Give { room: room.clone(), grant, to, parcel, tell });
         told.await.unwrap_or(Given::Lost)
     }
 
@@ -366,9 +374,9 @@ impl Nodes {
     }
 
     /// A room that has arrived is ready to go on. True: it is this node's, and does.
-    pub(crate) async fn take(&self, room: &Arc<str>, offered: Epoch, kind: &str) -> bool {
+    pub(crate) async fn take(&self, room: &Arc<str>, offered: Epoch) -> bool {
         let (taken, is_taken) = oneshot::channel();
-        let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Ok((kind.into(), taken)) });
+        let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Ok(taken) });
         is_taken.await.is_ok()
     }
 
@@ -411,6 +419,11 @@ impl Hold {
         &self.room
     }
 
+    /// By which it is this node's.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
     /// For how long.
     pub(crate) fn owned(&self) -> &Arc<Ownership> {
         &self.grant.owned
@@ -418,18 +431,18 @@ impl Hold {
 
     /// Whether something of the room is kept that it has yet to go on from.
     pub(crate) fn is_kept(&self) -> bool {
-        self.grant.kept.load(Relaxed)
+        self.grant.is_kept()
     }
 
     /// The room goes on, or another one has begun in its place: when that has ended, nothing is kept.
     pub(crate) fn begun(&self) {
-        self.grant.kept.store(false, Relaxed);
+        self.grant.begins();
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let _ = self.to.send(Wish::LetGo { room: self.room.clone(), owned: self.grant.owned.clone() });
+        let _ = self.to.send(Wish::LetGo { room: self.room.clone(), grant: self.grant.clone() });
     }
 }
 

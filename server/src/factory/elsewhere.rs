@@ -5,10 +5,11 @@ use super::{
     restoring::{Stays, restored},
 };
 use crate::{
+    carry,
     config::StoreMismatch,
     connection::{Ticket, Wanted},
     ground::{identity::Identity, refusal::Refusal, source::Source},
-    nodes::{self, Hold, NotHere, Unread},
+    nodes::{self, Depot, Hold, NotHere, Unavailable, Unread},
     registry::Listed,
     room::{RoomAddr, core::ResumeError},
 };
@@ -17,16 +18,21 @@ use futures_util::{StreamExt as _, stream};
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{Mutex, MutexGuard, mpsc},
     task::spawn_blocking,
+    time::timeout,
 };
 use tracing::{info, warn};
 
 /// Rooms that are taken over at once.
 const AT_ONCE: usize = 4;
+/// Longest time until one goes on. Then another node may try.
+const TAKE_OVER_LIMIT: Duration = Duration::from_secs(60);
+/// When to come again to a room of which nobody knows when it goes on.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Locks for all names.
 const TURNS: usize = 64;
 
@@ -181,19 +187,28 @@ impl Factory {
     }
 
     /// Has rooms go on here that this node has taken over, as long as the server runs.
-    pub(crate) async fn take_over(self: Arc<Self>, mut taken: mpsc::UnboundedReceiver<Vec<Hold>>) {
-        while let Some(holds) = taken.recv().await {
-            let all = stream::iter(holds).for_each_concurrent(AT_ONCE, async |hold| {
-                let name = hold.room().clone();
-                let _turn = self.turns.of(&name).await;
-                if self.registry.get(&name).is_some_and(|listed| listed.room.connected()) {
-                    return;
-                }
-                if let Err(error) = self.go_on_as_kept(hold, Cause::Look).await {
-                    warn!(room = %name, %error, "a room of a dead node cannot go on here");
-                }
-            });
-            all.await;
+    pub(crate) async fn take_over(self: Arc<Self>, taken: mpsc::UnboundedReceiver<Vec<Hold>>) {
+        let holds = stream::unfold(taken, async |mut taken| {
+            let holds = taken.recv().await?;
+            Some((stream::iter(holds), taken))
+        });
+        let all = holds.flatten().for_each_concurrent(AT_ONCE, async |hold| {
+            let name = hold.room().clone();
+            if timeout(TAKE_OVER_LIMIT, self.take_over_one(hold)).await.is_err() {
+                warn!(room = %name, "a room of a dead node takes too long to go on here");
+            }
+        });
+        all.await;
+    }
+
+    async fn take_over_one(&self, hold: Hold) {
+        let name = hold.room().clone();
+        let _turn = self.turns.of(&name).await;
+        if self.registry.get(&name).is_some_and(|listed| listed.room.connected()) {
+            return;
+        }
+        if let Err(error) = self.go_on_as_kept(hold, Cause::Look).await {
+            warn!(room = %name, %error, "a room of a dead node cannot go on here");
         }
     }
 
@@ -203,28 +218,8 @@ impl Factory {
             return Ok(Begun::Nothing(hold));
         };
         let (start, name) = (Instant::now(), hold.room().clone());
-        let wholly = self.config.store_mismatch == StoreMismatch::Wait;
-        let kept = match depot.read(&hold).await {
-            Ok(None) => return Ok(Begun::Nothing(hold)),
-            Ok(Some(kept)) => Ok(kept),
-            Err(Unread::Unavailable(why)) => return Err(FactoryError::Unavailable(why)),
-            Err(Unread::Bad(why)) => Err((None, why)),
-        };
-        let restored = match kept {
-            Ok(kept) => {
-                let lost = LostRoom::of(&kept.row.room);
-                let redone = match self.kind_of(&kept) {
-                    // Others on this thread do not wait for it.
-                    Ok(kind) => spawn_blocking(move || restored(kept, &kind, wholly)).await,
-                    Err(why) => Ok(Err(why)),
-                };
-                let redone = redone.unwrap_or_else(|error| Err(error.to_string()));
-                redone.map_err(|why| (Some(lost), why))
-            }
-            Err(bad) => Err(bad),
-        };
         let waits = |why| FactoryError::Waits { room: name.to_string(), why };
-        match restored {
+        match self.redo(depot, &hold).await {
             Ok(Some(mut room)) => {
                 room.carried.id = self.next_id();
                 let listed = self.try_go_on(room, false, None, Some(hold)).map_err(|why| match why {
@@ -237,10 +232,16 @@ impl Factory {
                 info!(room = %name, took_ms, by = cause.label(), "a room of another node goes on here");
                 Ok(Begun::Goes(listed))
             }
-            // Its game had ended it.
-            Ok(None) => Ok(Begun::Nothing(hold)),
-            Err((_, why)) if wholly => Err(waits(why)),
-            Err((lost, why)) => {
+            // What is there is of no use to anybody any more.
+            Ok(None) => {
+                hold.begun();
+                Ok(Begun::Nothing(hold))
+            }
+            Err(Stuck::NotMine(why)) => Err(why),
+            Err(Stuck::OfNoUse(_, why)) if self.config.store_mismatch == StoreMismatch::Wait => {
+                Err(waits(why))
+            }
+            Err(Stuck::OfNoUse(lost, why)) => {
                 hold.begun();
                 self.services.metrics.takeovers.inc("failed");
                 match lost {
@@ -254,6 +255,40 @@ impl Factory {
             }
         }
     }
+
+    /// Restores a room from what is kept of it. None: nothing is, or its game had ended it.
+    async fn redo(&self, depot: &Depot, hold: &Hold) -> Result<Option<carry::Room>, Stuck> {
+        let waits = |why| Stuck::NotMine(FactoryError::Waits { room: hold.room().to_string(), why });
+        let kept = match depot.read(hold).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(kept)) => kept,
+            Err(Unread::Unavailable(why) | Unread::Slow(why)) => {
+                return Err(Stuck::NotMine(FactoryError::Unavailable(why)));
+            }
+            Err(Unread::OtherVersion(why)) => return Err(waits(why)),
+            Err(Unread::Damaged(why)) => return Err(Stuck::OfNoUse(None, why)),
+        };
+        let kind = self.kind_of(&kept).map_err(waits)?;
+        let (lost, wholly) =
+            (LostRoom::of(&kept.row.room), self.config.store_mismatch == StoreMismatch::Wait);
+        // Others on this thread do not wait for it.
+        match spawn_blocking(move || restored(kept, &kind, wholly)).await {
+            Ok(restored) => restored.map_err(|why| Stuck::OfNoUse(Some(lost), why)),
+            // The server stops.
+            Err(error) => {
+                let why = Unavailable { why: error.to_string(), wait: TRY_AGAIN };
+                Err(Stuck::NotMine(FactoryError::Unavailable(why)))
+            }
+        }
+    }
+}
+
+/// Why a room does not go on from what is kept of it.
+enum Stuck {
+    /// This node cannot have it go on, or not now. Others may.
+    NotMine(FactoryError),
+    /// Nobody can. What is left of it, as far as that is known.
+    OfNoUse(Option<LostRoom>, String),
 }
 
 /// What became of a room that is held.

@@ -26,10 +26,12 @@ pub(super) enum Ask {
     Nodes,
     /// Register rooms again, which this node has.
     Restore(Vec<Owned>),
-    /// Whose the room is. If it is nobody's, and something of it is kept: it is to be this node's. If nothing
-    /// is kept and it is to be `made`: that of `to`.
-    Claim { room: Arc<str>, kind: Arc<str>, to: Incarnation, make: bool },
-    /// The room has ended here; or it goes on elsewhere from what is `kept`, if somebody wants it.
+    /// Whose the room is. If it is nobody's, and something of it is kept that this node has the game for: it
+    /// is to be this node's. If nothing is kept and it is to be `made`: that of `to`.
+    Claim { room: Arc<str>, to: Incarnation, make: bool },
+    /// Where the room is. This changes nothing.
+    Where { room: Arc<str> },
+    /// The room has ended here; or it is to go on from what is `kept`, at whichever node can.
     Release { room: Arc<str>, epoch: Epoch, kept: bool },
     /// Of a node whose lease is over: take at most so many of the rooms that are kept, and forget the others.
     /// Or those that were taken last, `again`, because the answer was lost.
@@ -53,7 +55,6 @@ pub(super) enum Ask {
 pub(super) struct Owned {
     pub room: Arc<str>,
     pub epoch: Epoch,
-    pub kind: Arc<str>,
 }
 
 /// An answer.
@@ -79,8 +80,10 @@ pub(super) enum Said {
     Nodes(Vec<(Incarnation, Option<(Node, Duration)>)>),
     /// Registered again, but for these, which are others'.
     Restored { refused: Vec<Arc<str>> },
-    /// The room is this node's. `kept`: its kind, if something of it is kept that it is to go on from.
-    Ours { epoch: Epoch, kept: Option<Arc<str>> },
+    /// The room is this node's. `kept`: something of it is kept that it is to go on from.
+    Ours { epoch: Epoch, kept: bool },
+    /// It is nobody's, and goes on from what is kept where there is a game of this kind.
+    Foreign { kind: Arc<str> },
     /// It is another node's, whose lease lasts so long if it is not renewed.
     At(Node, Duration),
     /// It is nobody's.

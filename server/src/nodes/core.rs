@@ -68,10 +68,8 @@ pub(super) struct Core {
     dead: Vec<Incarnation>,
     /// It is unknown what was taken over last.
     unsure: bool,
-    /// The epochs of rooms that come from other nodes, when they are taken.
-    arriving: HashMap<Arc<str>, Arc<AtomicU64>>,
-    /// Rooms that it has taken over, and of which not all go on yet.
-    taken: Vec<Arc<AtomicBool>>,
+    /// Rooms that it has taken over, and that neither go on yet nor were given back.
+    taken: Vec<(Arc<str>, Grant)>,
     take_at: Instant,
     /// How late the last renewal was.
     lateness: Duration,
@@ -111,27 +109,24 @@ enum Phase {
 /// A room that this node has.
 #[derive(Debug)]
 struct Held {
-    epoch: Arc<AtomicU64>,
-    kind: Arc<str>,
+    grant: Grant,
     /// How many have been told so and have not said yet that they need it no more.
     holds: usize,
-    /// Another node has it by now. They have yet to say so.
-    given: bool,
-    kept: Arc<AtomicBool>,
     /// It may have been given back already.
     released: bool,
 }
 
-/// A room is this node's: what of it concerns others.
+/// A room is this node's: what of it concerns others. Clones are the [same](Self::is) grant; the next room of
+/// its name has another, also on the same node.
 #[derive(Debug, Clone)]
-pub(super) struct Grant {
+pub(crate) struct Grant {
     /// For how long.
-    pub owned: Arc<Ownership>,
+    pub(super) owned: Arc<Ownership>,
     /// The node, and its epoch of the room: what is kept is written under them. 0: it is on its way here.
-    pub node: Incarnation,
-    pub epoch: Arc<AtomicU64>,
+    pub(super) node: Incarnation,
+    pub(super) epoch: Arc<AtomicU64>,
     /// Something of the room is kept that it has yet to go on from.
-    pub kept: Arc<AtomicBool>,
+    pub(super) kept: Arc<AtomicBool>,
 }
 
 /// What is to be done for somebody who wants a room that is not here.
@@ -209,7 +204,6 @@ impl Core {
             releases: VecDeque::new(),
             dead: Vec::new(),
             unsure: false,
-            arriving: HashMap::new(),
             taken: Vec::new(),
             take_at: now,
             lateness: Duration::ZERO,
@@ -291,11 +285,7 @@ impl Core {
             Phase::Restoring { left, .. } if now >= self.renew_at => {
                 let some = left.iter().rev().take(BATCH).filter_map(|room| {
                     let held = self.held.get(room)?;
-                    Some(Owned {
-                        room: room.clone(),
-                        epoch: held.epoch.load(Relaxed),
-                        kind: held.kind.clone(),
-                    })
+                    Some(Owned { room: room.clone(), epoch: held.grant.epoch() })
                 });
                 return Some(Ask::Restore(some.collect()));
             }
@@ -306,8 +296,8 @@ impl Core {
         }
         if let Some((room, held)) = self.releases.front() {
             // Whoever had it go on has ended it.
-            let kept = held.kept.load(Relaxed);
-            return Some(Ask::Release { room: room.clone(), epoch: held.epoch.load(Relaxed), kept });
+            let kept = held.grant.is_kept();
+            return Some(Ask::Release { room: room.clone(), epoch: held.grant.epoch(), kept });
         }
         if now >= self.look_at {
             return Some(Ask::Nodes);
@@ -315,7 +305,9 @@ impl Core {
         if now < self.take_at || self.dead.is_empty() {
             return None;
         }
-        self.taken.retain(|kept| kept.load(Relaxed));
+        let held = &self.held;
+        let waits = |room: &Arc<str>, grant: &Grant| held.get(room).is_some_and(|held| held.grant.is(grant));
+        self.taken.retain(|(room, grant)| grant.is_kept() && waits(room, grant));
         let most = TAKE.saturating_sub(self.taken.len());
         if most == 0 {
             self.take_at = now + TAKE_AGAIN;
@@ -405,15 +397,15 @@ impl Core {
             Back::Held(grant) => return Some(grant),
             Back::Said => return None,
         }
-        let grant = self.took(&room.room, room.epoch, &room.kind, true);
-        self.taken.push(grant.kept.clone());
+        let grant = self.took(&room.room, self.grant(room.epoch, true));
+        self.taken.push((room.room.clone(), grant.clone()));
         Some(grant)
     }
 
     /// Whether the room, which is this node's since this epoch, is being given back. If Redis has not been
     /// told yet, it is held after all: as it would be for one who wants it now.
     fn given_back(&mut self, room: &Arc<str>, epoch: Epoch) -> Back {
-        let is_this = |(of, held): &(Arc<str>, Held)| of == room && held.epoch.load(Relaxed) == epoch;
+        let is_this = |(of, held): &(Arc<str>, Held)| of == room && held.grant.epoch() == epoch;
         if self.asked.as_ref().and_then(|asked| asked.released.as_ref()).is_some_and(is_this) {
             return Back::Said;
         }
@@ -427,12 +419,15 @@ impl Core {
     /// A room that was to be given back is held: the one after it does not begin from what was kept of it.
     fn hold_again(&mut self, at: usize) -> Option<Grant> {
         let (room, held) = self.releases.remove(at)?;
-        let held = self.held.entry(room).insert_entry(Held { holds: 1, ..held });
-        Some(Self::grant(&self.ownership, &self.me, held.get()))
+        let grant = held.grant.clone();
+        self.held.insert(room, Held { holds: 1, ..held });
+        Some(grant)
     }
 
-    fn grant(owned: &Arc<Ownership>, me: &Incarnation, held: &Held) -> Grant {
-        Grant { owned: owned.clone(), node: me.clone(), epoch: held.epoch.clone(), kept: held.kept.clone() }
+    /// A new one. Something of the room may be `kept`.
+    fn grant(&self, epoch: Epoch, kept: bool) -> Grant {
+        let (owned, node) = (self.ownership.clone(), self.me.clone());
+        Grant { owned, node, epoch: Arc::new(epoch.into()), kept: Arc::new(kept.into()) }
     }
 
     /// Redis may have forgotten something: it is told of all rooms with the next renewal.
@@ -451,8 +446,7 @@ impl Core {
             return self.ownership.extend(sent + self.ttl - self.margin());
         }
         self.renew_at = now;
-        let left = self.held.iter().filter(|(_, held)| !held.given).map(|(room, _)| room.clone());
-        self.phase = Phase::Restoring { since: sent, left: left.collect() };
+        self.phase = Phase::Restoring { since: sent, left: self.held.keys().cloned().collect() };
         // What is being given back is not registered again, so it cannot be kept after all.
         self.releases.iter_mut().for_each(|(_, held)| held.released = true);
         self.restored(now, 0);
@@ -493,7 +487,6 @@ impl Core {
         self.ownership = Arc::new(Ownership::new(now));
         self.releases.clear();
         self.taken.clear();
-        self.arriving.clear();
         self.unsure = false;
         // An answer to what the last one has asked is nobody's.
         self.asked = None;
@@ -544,9 +537,9 @@ impl Core {
 
     /// The room, if it is this node's.
     fn hold(&mut self, room: &str) -> Option<Grant> {
-        let held = self.held.get_mut(room).filter(|held| !held.given)?;
+        let held = self.held.get_mut(room)?;
         held.holds += 1;
-        Some(Self::grant(&self.ownership, &self.me, held))
+        Some(held.grant.clone())
     }
 
     /// The answer to a claim.
@@ -555,7 +548,6 @@ impl Core {
         now: Instant,
         id: u64,
         room: &Arc<str>,
-        kind: &Arc<str>,
         answer: Result<&Answer, &Failure>,
     ) -> Claimed {
         if self.claiming.get(room) != Some(&id) {
@@ -571,7 +563,6 @@ impl Core {
         }
         match &answer.said {
             Said::Ours { epoch, kept } => {
-                let kind = kept.as_ref().unwrap_or(kind);
                 // It may have been taken over meanwhile: that is under the same epoch.
                 if self.epoch_of(room) == Some(*epoch) {
                     return self.hold(room).map_or(Claimed::Unknown(NO_LEASE), Claimed::Ours);
@@ -581,24 +572,20 @@ impl Core {
                     Back::Held(grant) => return Claimed::Ours(grant),
                     Back::Said => return Claimed::Unknown("the room has just been given back"),
                 }
-                Claimed::Ours(self.took(room, *epoch, kind, kept.is_some()))
+                Claimed::Ours(self.took(room, self.grant(*epoch, *kept)))
             }
             said => Claimed::Said(said.clone()),
         }
     }
 
-    /// Somebody who was told that the room is this node's needs it no more. It is given back with the last.
-    /// `of`: what they were given, because that may have been another incarnation's.
-    pub(super) fn let_go(&mut self, room: &Arc<str>, of: &Arc<Ownership>) {
-        if !Arc::ptr_eq(of, &self.ownership) {
-            return;
-        }
-        let Some(held) = self.held.get_mut(room) else { return };
+    /// Somebody who was granted the room needs it no more. It is given back with the last; unless it is not
+    /// this node's any more, or is by another grant.
+    pub(super) fn let_go(&mut self, room: &Arc<str>, grant: &Grant) {
+        let Some(held) = self.held.get_mut(room).filter(|held| held.grant.is(grant)) else { return };
         held.holds -= 1;
         if held.holds == 0 {
-            let given = held.given;
             let restores = matches!(self.phase, Phase::Restoring { .. });
-            let gone = self.held.remove_entry(room).filter(|_| !given);
+            let gone = self.held.remove_entry(room);
             let gone = gone.map(|(room, held)| (room, Held { released: held.released || restores, ..held }));
             self.releases.extend(gone);
         }
@@ -613,54 +600,69 @@ impl Core {
         trusts
     }
 
-    /// How long what this node holds is its own.
-    #[cfg(test)]
-    pub(super) fn ownership(&self) -> &Arc<Ownership> {
-        &self.ownership
-    }
-
-    /// Whether nobody here has the room, has yet to let it go, or has asked for it.
+    /// Whether nobody here has the room, or has asked for it.
     pub(super) fn is_free(&self, room: &str) -> bool {
         !self.held.contains_key(room) && !self.claiming.contains_key(room)
     }
 
     /// Since which epoch the room is this node's.
     pub(super) fn epoch_of(&self, room: &str) -> Option<Epoch> {
-        self.held.get(room).filter(|held| !held.given).map(|held| held.epoch.load(Relaxed))
+        self.held.get(room).map(|held| held.grant.epoch())
     }
 
-    /// What is to be this node's when it is [taken](Self::took).
-    pub(super) fn arriving(&mut self, room: &Arc<str>) -> Grant {
-        let epoch = self.arriving.entry(room.clone()).or_default().clone();
-        let (owned, node) = (self.ownership.clone(), self.me.clone());
-        Grant { owned, node, epoch, kept: Arc::new(AtomicBool::new(false)) }
+    /// Whether the room is this node's by this grant.
+    pub(super) fn has(&self, room: &str, grant: &Grant) -> bool {
+        self.held.get(room).is_some_and(|held| held.grant.is(grant))
     }
 
-    /// The room is this node's, for one who has been told so or will be. Something of it may be `kept`.
-    pub(super) fn took(&mut self, room: &Arc<str>, epoch: Epoch, kind: &Arc<str>, kept: bool) -> Grant {
-        // Those who had it before another node did have yet to let it go.
-        let holds = 1 + self.held.get(room).map_or(0, |before| before.holds);
-        let cell = self.arriving.remove(room).unwrap_or_default();
-        cell.store(epoch, Relaxed);
-        let (kind, kept) = (kind.clone(), Arc::new(AtomicBool::new(kept)));
-        let held = Held { epoch: cell, kind, holds, given: false, kept, released: false };
-        let grant = Self::grant(&self.ownership, &self.me, &held);
-        self.held.insert(room.clone(), held);
-        grant
+    /// For a room that is on its way here. It has no epoch until it is [taken](Self::took), and if it does
+    /// not begin then, somebody may go on from what the other node has kept of it.
+    pub(super) fn arriving(&self) -> Grant {
+        self.grant(0, true)
     }
 
-    /// The room is still this node's, since this epoch.
-    pub(super) fn kept(&mut self, room: &str, epoch: Epoch) {
-        if let Some(held) = self.held.get_mut(room) {
-            held.epoch.store(epoch, Relaxed);
+    /// The room is this node's, for one who is granted it: by this grant, or by that of those who have it
+    /// already.
+    pub(super) fn took(&mut self, room: &Arc<str>, grant: Grant) -> Grant {
+        let new = || Held { grant: grant.clone(), holds: 0, released: false };
+        let held = self.held.entry(room.clone()).or_insert_with(new);
+        held.grant.since(grant.epoch());
+        held.holds += 1;
+        held.grant.clone()
+    }
+
+    /// The room is another node's. Those who had it here have yet to let it go, which changes nothing.
+    pub(super) fn gave(&mut self, room: &str, grant: &Grant) {
+        if self.has(room, grant) {
+            self.held.remove(room);
         }
     }
+}
 
-    /// The room is another node's.
-    pub(super) fn gave(&mut self, room: &str) {
-        if let Some(held) = self.held.get_mut(room) {
-            held.given = true;
-        }
+impl Grant {
+    /// Whether it is the same one.
+    pub(super) fn is(&self, other: &Grant) -> bool {
+        Arc::ptr_eq(&self.epoch, &other.epoch)
+    }
+
+    /// Since which epoch the room is this node's.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch.load(Relaxed)
+    }
+
+    /// The room is this node's since this epoch.
+    pub(super) fn since(&self, epoch: Epoch) {
+        self.epoch.store(epoch, Relaxed);
+    }
+
+    /// The room goes on: when it has ended, nothing of it is kept.
+    pub(super) fn begins(&self) {
+        self.kept.store(false, Relaxed);
+    }
+
+    /// Whether something of the room is kept that it has yet to go on from.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Relaxed)
     }
 }
 

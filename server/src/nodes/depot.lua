@@ -5,7 +5,8 @@
 -- ARGV     PREFIX, operation, and what it needs
 --
 --   PREFIX:room:ROOM    hash: node, epoch: see script.lua
---   PREFIX:kept:ROOM    hash: row, the newest checkpoint; kind; at, when it was taken (ms of Redis's clock)
+--   PREFIX:kept:ROOM    hash: row, the newest checkpoint; kind; at, when it was taken (ms of Redis's clock);
+--                       while it does not go on: until (ms), tries, after (ms): see script.lua
 --   PREFIX:frames:ROOM  the frames since
 local prefix, operation, call = ARGV[1], ARGV[2], redis.call
 local function kept(room) return prefix .. ':kept:' .. room end
@@ -41,6 +42,7 @@ if operation == 'write' then -- room, node, epoch, what, and three more, for eac
       result = 'fenced'
     elseif what == 'put' then -- age in ms, frames since, kind, checkpoint
       call('HSET', kept(room), 'at', string.format('%.0f', now() - tonumber(ARGV[i + 4])), 'kind', ARGV[i + 6], 'row', ARGV[i + 7])
+      call('HDEL', kept(room), 'until', 'tries', 'after')
       call('SET', frames(room), ARGV[i + 5])
     elseif what == 'append' then -- bytes before, frames
       result = append(room, tonumber(ARGV[i + 4]), ARGV[i + 5])

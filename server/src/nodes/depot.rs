@@ -68,6 +68,8 @@ const FLUSH: Duration = Duration::from_millis(8);
 const MOST: usize = 64 << 20;
 /// Longest time for an answer.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How often a room is read that does not come in time. It may be large: each time, it has twice as long.
+const READS: u32 = 4;
 
 /// A room of which something is kept.
 pub(crate) type KeptRoom = StoredRoom;
@@ -78,6 +80,7 @@ pub(crate) struct Depot {
     queue: Arc<Queue>,
     reads: mpsc::UnboundedSender<Reading>,
     every: Duration,
+    limit: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -133,12 +136,12 @@ impl Depot {
         let way = || Way::new(redis, &config.redis_prefix);
         let (writes, reads_way, limit) = (way(), way(), LIMIT.min(config.lease / 2));
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let depot = Self { queue: queue.clone(), reads, every: config.checkpoint_every, metrics };
+        let depot = Self { queue: queue.clone(), reads, every: config.checkpoint_every, limit, metrics };
         let metrics = depot.metrics.clone();
         std::thread::Builder::new().name("depot".to_owned()).spawn(move || {
             thread::prefer_latency();
             let flusher = Flusher::new(queue, Writer::new(writes, call.clone(), limit), metrics, health);
-            let read = reader::read(wanted, reads_way, call, limit);
+            let read = reader::read(wanted, reads_way, call);
             runtime.block_on(async { tokio::join!(flusher.run(), read) });
         })?;
         Ok(Arc::new(depot))
@@ -176,10 +179,20 @@ impl Depot {
 
     /// What is kept of a room that is this node's. None: nothing.
     pub(crate) async fn read(&self, hold: &Hold) -> Result<Option<KeptRoom>, Unread> {
+        let mut limit = self.limit;
+        for _ in 1..READS {
+            match self.read_within(hold, limit).await {
+                Err(Unread::Slow(_)) if !hold.owned().is_over(Instant::now()) => limit *= 2,
+                read => return read,
+            }
+        }
+        self.read_within(hold, limit).await
+    }
+
+    async fn read_within(&self, hold: &Hold, limit: Duration) -> Result<Option<KeptRoom>, Unread> {
         let (tell, told) = oneshot::channel();
-        let (room, node, epoch) =
-            (hold.room.clone(), hold.grant.node.clone(), hold.grant.epoch.load(Relaxed));
-        let _ = self.reads.send(Reading { room, node, epoch, tell });
+        let (room, node, epoch) = (hold.room.clone(), hold.grant.node.clone(), hold.grant.epoch());
+        let _ = self.reads.send(Reading { room, node, epoch, limit, tell });
         told.await.unwrap_or_else(|_| Err(Unread::Unavailable(Unavailable::gone())))
     }
 
@@ -204,8 +217,12 @@ impl Depot {
 pub(crate) enum Unread {
     /// Redis does not answer, or the room is another node's by now.
     Unavailable(Unavailable),
-    /// It is damaged, or another version's.
-    Bad(String),
+    /// Redis has not answered in time.
+    Slow(Unavailable),
+    /// It is another version's.
+    OtherVersion(String),
+    /// It is damaged.
+    Damaged(String),
 }
 
 impl Sink {

@@ -124,7 +124,8 @@ struct Waiter {
 
 /// The answer to something that somebody waits for.
 enum Heard {
-    Claimed { id: u64, room: Arc<str>, kind: Arc<str>, to: Incarnation, answer: Result<Answer, Failure> },
+    Claimed { id: u64, room: Arc<str>, to: Incarnation, answer: Result<Answer, Failure> },
+    Found { tell: oneshot::Sender<Result<Option<Node>, Unavailable>>, answer: Result<Answer, Failure> },
     Moving { query: Query, answer: Result<Answer, Failure> },
     Nothing,
 }
@@ -371,19 +372,23 @@ impl Keeper {
     fn wished(&mut self, wish: Wish) {
         match wish {
             Wish::Claim { room, kind, wanted, tell } => self.claim(&room, Waiter { kind, wanted, tell }),
-            Wish::LetGo { room, owned } => {
-                self.core.let_go(&room, &owned);
-                self.transfers.abandon(&room);
+            Wish::LetGo { room, grant } => {
+                self.core.let_go(&room, &grant);
+                self.transfers.abandon(Instant::now(), &room, &grant);
             }
-            Wish::Give { room, to, parcel, tell } => {
-                if self.transfers.give(Instant::now(), &self.core, &room, to, parcel) {
+            Wish::Give { room, grant, to, parcel, tell } => {
+                if self.transfers.give(Instant::now(), &self.core, (&room, &grant), to, parcel) {
                     self.giving.insert(room, tell);
                 } else {
                     let _ = tell.send(Given::Lost);
                 }
             }
-            Wish::Made { room, offered, made: Ok((kind, taken)) } => {
-                if self.transfers.is_ready(Instant::now(), &self.core, &room, offered, kind) {
+            Wish::Find { room, tell } => {
+                let asked = self.ask(self.core.me().clone(), Ask::Where { room });
+                self.asked.push(Box::pin(async move { Heard::Found { tell, answer: asked.await } }));
+            }
+            Wish::Made { room, offered, made: Ok(taken) } => {
+                if self.transfers.is_ready(Instant::now(), &self.core, &room, offered) {
                     self.taking.insert(room, taken);
                 }
             }
@@ -416,12 +421,11 @@ impl Keeper {
             Claim::Ask(me, id) => {
                 let (room, kind, make) = (room.clone(), waiter.kind.clone(), waiter.wanted != Wanted::Kept);
                 let to = if waiter.wanted == Wanted::Anywhere { self.choose(&me, &kind) } else { me.clone() };
-                let ask = Ask::Claim { room: room.clone(), kind: kind.clone(), to: to.clone(), make };
+                let ask = Ask::Claim { room: room.clone(), to: to.clone(), make };
                 let asked = self.ask(me, ask);
                 self.waiting.entry(room.clone()).or_default().push(waiter);
-                self.asked.push(Box::pin(async move {
-                    Heard::Claimed { id, room, kind, to, answer: asked.await }
-                }));
+                self.asked
+                    .push(Box::pin(async move { Heard::Claimed { id, room, to, answer: asked.await } }));
             }
             Claim::Unknown(why) => {
                 self.around.metrics.claims.inc("unknown");
@@ -440,8 +444,9 @@ impl Keeper {
     /// What they wait for is answered. (If it is not there, another one has been asked for them.)
     fn heard(&mut self, heard: Heard) {
         let now = Instant::now();
-        let (id, room, kind, to, answer) = match heard {
-            Heard::Claimed { id, room, kind, to, answer } => (id, room, kind, to, answer),
+        let (id, room, to, answer) = match heard {
+            Heard::Claimed { id, room, to, answer } => (id, room, to, answer),
+            Heard::Found { tell, answer } => return self.found(tell, answer),
             Heard::Moving { query, answer } => {
                 let outcome = self.transfers.answered(now, &mut self.core, &query, answer.as_ref());
                 return outcome.into_iter().for_each(|outcome| self.moved(outcome));
@@ -450,12 +455,12 @@ impl Keeper {
         };
         let why = answer.as_ref().err().map(ToString::to_string);
         let settling = answer.as_ref().map_or(Duration::ZERO, |answer| answer.settling);
-        let claimed = self.core.claimed(now, id, &room, &kind, answer.as_ref());
+        let claimed = self.core.claimed(now, id, &room, answer.as_ref());
         let mut waiters = self.waiting.remove(&room).unwrap_or_default().into_iter();
         let not_here = match claimed {
             Claimed::Ours(grant) => {
                 self.around.metrics.claims.inc("ours");
-                let Some(first) = waiters.next() else { return self.core.let_go(&room, &grant.owned) };
+                let Some(first) = waiters.next() else { return self.core.let_go(&room, &grant) };
                 self.give(&room, grant, first);
                 return waiters.for_each(|waiter| self.claim(&room, waiter));
             }
@@ -470,6 +475,14 @@ impl Keeper {
                 NotHere::At(Box::new(node))
             }
             Claimed::Said(Said::Nowhere) => NotHere::Nowhere,
+            Claimed::Said(Said::Foreign { kind }) => match self.who_takes(&kind) {
+                Some(node) => NotHere::At(Box::new(node)),
+                None => {
+                    let why =
+                        format!("the room goes on where there is a game {kind:?}: no node takes it now");
+                    return self.tell(waiters, &why, TRY_AGAIN, TURN);
+                }
+            },
             Claimed::Said(Said::Settling) => return self.tell(waiters, SETTLING, settling + TURN, TURN),
             Claimed::Said(said) => {
                 return self.tell(waiters, &format!("Redis says {said:?}"), TRY_AGAIN, TURN);
@@ -486,6 +499,27 @@ impl Keeper {
                 let _ = waiter.tell.send(Err(not_here.clone()));
             }
         }
+    }
+
+    /// Another node that can go on with a stored room of this kind.
+    fn who_takes(&self, kind: &str) -> Option<Node> {
+        let others = self.nodes.iter().filter(|(name, node)| *name != self.core.me() && node.takes(kind));
+        others.map(|(_, node)| node).min_by_key(|node| node.load.used).cloned()
+    }
+
+    /// Where somebody's room is.
+    fn found(
+        &mut self,
+        tell: oneshot::Sender<Result<Option<Node>, Unavailable>>,
+        answer: Result<Answer, Failure>,
+    ) {
+        let found = match answer {
+            Ok(Answer { said: Said::At(node, _), .. }) => Ok(Some(node)),
+            Ok(Answer { settling, .. }) if settling.is_zero() => Ok(None),
+            Ok(Answer { settling, .. }) => Err(self.unavailable(SETTLING, settling)),
+            Err(failure) => Err(self.unavailable(&failure.to_string(), TRY_AGAIN)),
+        };
+        let _ = tell.send(found);
     }
 
     /// Waits for what concerns this node.
@@ -520,9 +554,8 @@ impl Keeper {
     /// What has become of a room on its way.
     fn moved(&mut self, outcome: Outcome) {
         let (room, given) = match outcome {
-            Outcome::Offered { room, offered, parcel } => {
-                let (grant, to) = (self.core.arriving(&room), self.sender.clone());
-                let hold = Hold { room: room.clone(), grant, to };
+            Outcome::Offered { room, offered, parcel, grant } => {
+                let hold = Hold { room: room.clone(), grant, to: self.sender.clone() };
                 return drop(self.arrivals.send(Arrival { room, offered, parcel, hold }));
             }
             Outcome::Taken { room } => {

@@ -41,7 +41,7 @@ impl Link {
     /// Asks. One round trip, once there is a connection.
     pub(super) async fn ask(&self, me: &Incarnation, says: &Node, ask: &Ask) -> Result<Answer, Failure> {
         // A player who waits is better told soon to come again; a lease is better renewed late than not.
-        let limit = if let Ask::Claim { .. } = ask { self.limit / 2 } else { self.limit };
+        let limit = if let Ask::Claim { .. } | Ask::Where { .. } = ask { self.limit / 2 } else { self.limit };
         let mut call = self.script.prepare_invoke();
         call.key(self.call.key());
         for argument in self.call.arguments(me, says, ask) {

@@ -21,8 +21,13 @@ const PLACED: Duration = Duration::from_secs(30);
 /// How long an offer is good.
 const OFFERED: Duration = Duration::from_secs(10);
 
+/// How long a room is kept that does not go on anywhere.
+const KEPT: Duration = Duration::from_secs(3_600);
+
 /// The kind of all rooms.
 pub(super) const KIND: &str = "arena";
+/// Whose the rooms are that are kept, and that nobody has.
+const NOBODY: &str = "nobody";
 
 /// A Redis.
 #[derive(Debug, Clone)]
@@ -37,8 +42,17 @@ pub(super) struct Model {
     moving: BTreeMap<Arc<str>, Offer>,
     /// What concerns nodes: to be taken out by whoever carries it.
     pub told: Vec<(Incarnation, &'static str, Arc<str>)>,
-    kept: BTreeMap<Arc<str>, u64>,
+    kept: BTreeMap<Arc<str>, Kept>,
     inherited: BTreeMap<Incarnation, Vec<Arc<str>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    progress: u64,
+    /// While it does not go on: until when it is kept, how often it could not, and when to try again.
+    until: Option<Time>,
+    tries: u32,
+    after: Time,
 }
 
 /// What is written of a room.
@@ -104,8 +118,33 @@ impl Model {
     }
 
     /// What is kept.
-    pub(super) fn kept(&self) -> &BTreeMap<Arc<str>, u64> {
-        &self.kept
+    pub(super) fn kept(&self) -> BTreeMap<Arc<str>, u64> {
+        self.kept.iter().map(|(room, kept)| (room.clone(), kept.progress)).collect()
+    }
+
+    /// The lease of a node is over.
+    pub(super) fn lapse(&mut self, node: &Incarnation) {
+        self.leases.remove(node);
+    }
+
+    /// What is kept of a room may be tried again.
+    pub(super) fn is_due(&mut self, room: &str) {
+        self.kept.entry(room.into()).and_modify(|kept| kept.after = Time::ZERO);
+    }
+
+    /// The room's record: its node, its epoch, and those of offers.
+    pub(super) fn seen(&self, room: &str) -> Option<(Incarnation, Epoch, Option<Epoch>, Option<Epoch>)> {
+        self.rooms.get(room).map(|is| (is.node.clone(), is.epoch, is.taken, is.kept))
+    }
+
+    /// How often the room could not go on that is kept.
+    pub(super) fn tries(&self, room: &str) -> Option<u32> {
+        self.kept.get(room).map(|kept| kept.tries)
+    }
+
+    /// How far the room had come that is kept.
+    pub(super) fn progress(&self, room: &str) -> Option<u64> {
+        self.kept.get(room).map(|kept| kept.progress)
     }
 
     fn has(&self, now: Time, room: &str, node: &Incarnation, epoch: Epoch) -> bool {
@@ -123,9 +162,14 @@ impl Model {
             return Outcome::Fenced;
         }
         match keep {
-            Keep::Put(progress) => drop(self.kept.insert(room.clone(), *progress)),
+            Keep::Put(progress) => {
+                let kept = Kept { progress: *progress, ..Kept::default() };
+                self.kept.insert(room.clone(), kept);
+            }
             Keep::Append { before, after } => match self.kept.get_mut(room) {
-                Some(there) if *there == *before || *there == *after => *there = *after,
+                Some(there) if there.progress == *before || there.progress == *after => {
+                    there.progress = *after;
+                }
                 _ => return Outcome::Gap,
             },
             Keep::Forget => drop(self.kept.remove(room)),
@@ -139,27 +183,54 @@ impl Model {
         now: Time,
         (room, node, epoch): (&Arc<str>, &Incarnation, Epoch),
     ) -> Option<Option<u64>> {
-        self.has(now, room, node, epoch).then(|| self.kept.get(room).copied())
+        self.has(now, room, node, epoch).then(|| self.progress(room))
     }
 
-    /// Rooms of a node whose lease is over.
-    fn divide(&mut self, node: &Incarnation, me: &Incarnation, most: usize) -> Vec<Owned> {
+    /// Rooms of a node whose lease is over. `says`: what the other node says of itself that takes some.
+    fn divide(
+        &mut self,
+        now: Time,
+        node: &Incarnation,
+        (me, says): (&Incarnation, Option<&Node>),
+        most: usize,
+    ) -> Vec<Owned> {
         let of = self.rooms.iter().filter(|(_, record)| record.node == *node);
         let of: Vec<Arc<str>> = of.map(|(room, _)| room.clone()).collect();
         let mut taken = Vec::new();
         for room in of {
-            if !self.kept.contains_key(&room) {
+            let Some(after) = self.kept.get(&room).map(|kept| kept.after) else {
                 self.rooms.remove(&room);
-            } else if taken.len() < most {
+                continue;
+            };
+            let nobodys = *node.0 == *NOBODY;
+            if says.is_some_and(|says| !says.kinds.iter().any(|kind| kind == KIND)) {
+                if !nobodys {
+                    self.leave_alone(now, &room, false);
+                }
+            } else if taken.len() < most && (!nobodys || after <= now) {
                 self.epoch += 1;
                 self.own(&room, me, self.epoch, None);
-                taken.push(Owned { room, epoch: self.epoch, kind: KIND.into() });
+                taken.push(Owned { room, epoch: self.epoch });
             }
         }
         if !self.rooms.values().any(|record| record.node == *node) {
             self.nodes.remove(node);
         }
         taken
+    }
+
+    /// Nobody has the room, which is kept.
+    fn leave_alone(&mut self, now: Time, room: &Arc<str>, failed: bool) {
+        let (Some(record), Some(kept)) = (self.rooms.get_mut(room), self.kept.get_mut(room)) else { return };
+        let until = *kept.until.get_or_insert(now + KEPT);
+        if failed {
+            kept.tries += 1;
+            let wait = 500_u64.saturating_mul(1 << kept.tries.min(10)).min(60_000);
+            kept.after = now + Duration::from_millis(wait);
+        }
+        let nobody = Incarnation(NOBODY.into());
+        (record.node, record.expires) = (nobody.clone(), Some(until));
+        self.nodes.insert(nobody);
     }
 
     fn own(&mut self, room: &Arc<str>, node: &Incarnation, epoch: Epoch, expires: Option<Time>) {
@@ -198,7 +269,14 @@ impl Model {
                 let says = |name| left(name).map(|(expires, node)| (node.clone(), *expires - now));
                 Said::Nodes(self.nodes.iter().map(|name| (name.clone(), says(name))).collect())
             }
-            Ask::Claim { room, to, make, .. } => {
+            Ask::Where { room } => {
+                let owner = self.record(room, now).map(|record| &record.node).filter(|owner| *owner != me);
+                match owner.and_then(|owner| self.leases.get(owner)).filter(|(at, _)| *at > now) {
+                    Some((expires, node)) => Said::At(node.clone(), *expires - now),
+                    None => Said::Nowhere,
+                }
+            }
+            Ask::Claim { room, to, make } => {
                 let record = self.record(room, now);
                 let mine = record.filter(|record| record.node == *me).map(|record| record.epoch);
                 let owner = record.map(|record| record.node.clone());
@@ -217,6 +295,9 @@ impl Model {
                 if !kept && !make && mine.is_none() {
                     return Said::Nowhere;
                 }
+                if kept && mine.is_none() && !node.goes_on_with().iter().any(|kind| kind == KIND) {
+                    return Said::Foreign { kind: KIND.into() };
+                }
                 let to = if kept || mine.is_some() || self.lease(to, now).is_none() { me } else { to };
                 let epoch = mine.unwrap_or(self.epoch + 1);
                 self.epoch = self.epoch.max(epoch);
@@ -224,13 +305,13 @@ impl Model {
                 self.own(room, to, epoch, expires);
                 match self.leases.get(to).filter(|_| to != me) {
                     Some((expires, node)) => Said::At(node.clone(), *expires - now),
-                    None => Said::Ours { epoch, kept: kept.then(|| KIND.into()) },
+                    None => Said::Ours { epoch, kept },
                 }
             }
             Ask::Restore(_) if !alive => Said::Lost,
             Ask::Restore(rooms) => {
                 let mut refused = Vec::new();
-                for Owned { room, epoch, .. } in rooms {
+                for Owned { room, epoch } in rooms {
                     let is = self.record(room, now).filter(|is| is.node != *me && is.epoch > *epoch);
                     if is.is_some_and(|is| self.lease(&is.node, now).is_some()) {
                         refused.push(room.clone());
@@ -243,8 +324,10 @@ impl Model {
             }
             Ask::Release { room, epoch, kept } => {
                 if self.rooms.get(room).is_some_and(|is| is.node == *me && is.epoch == *epoch) {
-                    self.rooms.remove(room);
-                    if !kept {
+                    if *kept && self.kept.contains_key(room) {
+                        self.leave_alone(now, room, true);
+                    } else {
+                        self.rooms.remove(room);
                         self.kept.remove(room);
                     }
                 }
@@ -255,7 +338,7 @@ impl Model {
                 let last = self.inherited.get(me).cloned().unwrap_or_default();
                 let mine = last.into_iter().filter_map(|room| {
                     let record = self.rooms.get(&room).filter(|record| record.node == *me)?;
-                    Some(Owned { epoch: record.epoch, room, kind: KIND.into() })
+                    Some(Owned { epoch: record.epoch, room })
                 });
                 Said::Taken(mine.collect())
             }
@@ -263,13 +346,14 @@ impl Model {
                 Said::Done
             }
             Ask::Inherit { from, most, .. } => {
-                let taken = self.divide(from, me, *most);
+                let most = if node.takes_more() { *most } else { 0 };
+                let taken = self.divide(now, from, (me, Some(node)), most);
                 self.inherited.insert(me.clone(), taken.iter().map(|owned| owned.room.clone()).collect());
                 Said::Taken(taken)
             }
             Ask::Leave => {
                 self.leases.remove(me);
-                self.divide(me, me, 0);
+                self.divide(now, me, (me, None), 0);
                 Said::Done
             }
             Ask::Look { room } => match self.offer(room, now).filter(|offer| offer.to == *me) {
@@ -304,7 +388,7 @@ impl Model {
             Ask::Take { room, offered } => {
                 let Some(is) = self.record(room, now).cloned() else { return Said::Nowhere };
                 if is.node == *me && is.taken == Some(*offered) {
-                    return Said::Ours { epoch: is.epoch, kept: None };
+                    return Said::Ours { epoch: is.epoch, kept: false };
                 }
                 let fits = |offer: &&Offer| {
                     let by_owner = offer.from == is.node && offer.epoch == is.epoch;
@@ -318,7 +402,7 @@ impl Model {
                 self.rooms.entry(room.clone()).and_modify(|is| is.taken = Some(*offered));
                 self.moving.remove(room);
                 self.told.push((is.node, "over", room.clone()));
-                Said::Ours { epoch: self.epoch, kept: None }
+                Said::Ours { epoch: self.epoch, kept: false }
             }
             Ask::Conclude { room, offered } => match self.record(room, now).cloned() {
                 Some(is) if is.node == *me && is.epoch != *offered && is.kept != Some(*offered) => {

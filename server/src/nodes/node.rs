@@ -54,6 +54,11 @@ impl Node {
         self.takes_more() && self.kinds.iter().any(|own| own == kind)
     }
 
+    /// The kinds of games with which it goes on where another node has stopped.
+    pub(super) fn goes_on_with(&self) -> &[String] {
+        if self.load.draining { &[] } else { &self.kinds }
+    }
+
     /// Whether it takes any more rooms.
     pub(super) fn takes_more(&self) -> bool {
         !self.load.draining && self.load.used < 1_000

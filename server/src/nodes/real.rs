@@ -147,11 +147,11 @@ fn name(name: &str) -> Incarnation {
 }
 
 fn claim(room: &str, to: &str) -> Ask {
-    Ask::Claim { room: room.into(), kind: "arena".into(), to: name(to), make: true }
+    Ask::Claim { room: room.into(), to: name(to), make: true }
 }
 
 fn find(room: &str) -> Ask {
-    Ask::Claim { room: room.into(), kind: "".into(), to: name("nobody"), make: false }
+    Ask::Claim { room: room.into(), to: name("nobody"), make: false }
 }
 
 fn inherit(from: &str) -> Ask {
@@ -186,7 +186,7 @@ fn epoch(said: Said) -> u64 {
 }
 
 fn own(room: &str, epoch: u64) -> Ask {
-    Ask::Restore(vec![Owned { room: room.into(), epoch, kind: "arena".into() }])
+    Ask::Restore(vec![Owned { room: room.into(), epoch }])
 }
 
 #[test]
@@ -273,6 +273,24 @@ fn a_dead_node_is_forgotten_with_rooms_that_are_not_kept_and_a_living_one_is_not
     assert_eq!(redis.ask("b", Ask::Nodes), Said::Nodes(vec![]));
 }
 
+#[test]
+fn it_is_only_a_question_where_a_room_is() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    let mut client = redis.client();
+    let where_is = |room: &str| Ask::Where { room: room.into() };
+    let had = epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(put(&mut client, "r", "a", had, "row"), "done");
+    assert_eq!(at(redis.ask("b", where_is("r"))), node("a", 0));
+    assert_eq!(redis.ask("a", where_is("r")), Said::Nowhere, "elsewhere, it is not");
+    assert_eq!(redis.ask("b", where_is("s")), Said::Nowhere);
+    sleep(TTL + TTL / 4);
+    redis.settle(&["b"]);
+    assert_eq!(redis.ask("b", where_is("r")), Said::Nowhere, "its node is dead");
+    let Said::Taken(taken) = redis.ask("b", inherit("a")) else { panic!("a is dead") };
+    assert_eq!(taken.iter().map(|owned| &*owned.room).collect::<Vec<_>>(), ["r"], "it is still its own");
+}
+
 /// Calls the script of what is kept.
 fn depot(client: &mut redis::Connection, arguments: &[&str]) -> Vec<String> {
     let script = redis::Script::new(include_str!("depot.lua"));
@@ -321,8 +339,7 @@ fn what_is_kept_is_written_by_the_owner_alone_and_taken_over_with_a_new_epoch() 
     sleep(TTL + TTL / 4);
     redis.settle(&["b"]);
     // Somebody knocks for one, and b looks for the rest.
-    let Said::Ours { epoch: new, kept } = redis.ask("b", find("r")) else { panic!("it is kept") };
-    assert_eq!(kept.as_deref(), Some("arena"));
+    let Said::Ours { epoch: new, kept: true } = redis.ask("b", find("r")) else { panic!("it is kept") };
     let Said::Taken(taken) = redis.ask("b", inherit("a")) else { panic!("a is dead") };
     assert_eq!(taken.iter().map(|owned| &*owned.room).collect::<Vec<_>>(), ["other"]);
     let again = Ask::Inherit { from: name("a"), most: 10, again: true };
@@ -352,12 +369,46 @@ fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
     sleep(TTL + TTL / 4);
     redis.settle(&["b", "c"]);
     let ask =
-        |says: Node| redis.runtime.block_on(redis.link.ask(&name("b"), &says, &inherit("a"))).unwrap().said;
+        |says: &Node, ask: Ask| redis.runtime.block_on(redis.link.ask(&name("b"), says, &ask)).unwrap().said;
     let lacks = Node { kinds: vec!["chess".into()], ..node("b", 0) };
-    assert_eq!(ask(lacks), Said::Taken(vec![]));
-    assert_eq!(ask(node("b", 1_000)), Said::Taken(vec![]), "b is full");
-    let Said::Taken(taken) = redis.ask("c", inherit("a")) else { panic!("a is dead") };
+    let mut drains = node("b", 0);
+    drains.load.draining = true;
+    let foreign = || Said::Foreign { kind: "arena".into() };
+    // Somebody knocks.
+    assert_eq!(ask(&lacks, claim("r", "b")), foreign());
+    assert_eq!(ask(&lacks, find("r")), foreign());
+    assert_eq!(ask(&drains, find("r")), foreign());
+    assert_eq!(client.ttl::<_, i64>("{test}:kept:r").unwrap(), -1);
+    // Nobody does.
+    assert_eq!(ask(&node("b", 1_000), inherit("a")), Said::Taken(vec![]), "b is full");
+    assert_eq!(ask(&lacks, inherit("a")), Said::Taken(vec![]));
+    assert_eq!(all(redis.ask("c", Ask::Nodes)).len(), 3, "it is nobody's now: of a, nothing is left");
+    for key in ["room:r", "kept:r", "rooms:nobody"] {
+        let left: i64 = client.ttl(format!("{{test}}:{key}")).unwrap();
+        assert!((3_590..=3_600).contains(&left), "{key}: {left}");
+    }
+    assert_eq!(ask(&lacks, inherit("nobody")), Said::Taken(vec![]));
+    assert_eq!(ask(&lacks, find("r")), foreign());
+    redis.settle(&["b", "c"]);
+    let Said::Taken(taken) = redis.ask("c", inherit("nobody")) else { panic!("it is nobody's") };
     assert_eq!(taken.len(), 1);
+    for key in ["room:r", "kept:r"] {
+        assert_eq!(client.ttl::<_, i64>(format!("{{test}}:{key}")).unwrap(), -1);
+    }
+    // It cannot go on there either: whoever wants it may try at once, and others later.
+    assert_eq!(redis.ask("c", release("r", taken[0].epoch, true)), Said::Done);
+    assert_eq!(redis.ask("b", inherit("nobody")), Said::Taken(vec![]));
+    let tried = epoch(redis.ask("b", find("r")));
+    assert_eq!(redis.ask("b", release("r", tried, true)), Said::Done);
+    let _: () = client.hset("{test}:kept:r", "after", 0).unwrap();
+    let Said::Taken(taken) = redis.ask("c", inherit("nobody")) else { panic!("it is nobody's") };
+    // Where it goes on, it is as new.
+    assert_eq!(put(&mut client, "r", "c", taken[0].epoch, "row"), "done");
+    for field in ["until", "tries", "after"] {
+        assert!(!client.hexists::<_, _, bool>("{test}:kept:r", field).unwrap(), "{field}");
+    }
+    assert_eq!(redis.ask("c", release("r", taken[0].epoch, false)), Said::Done);
+    assert!(!client.exists::<_, bool>("{test}:kept:r").unwrap());
 }
 
 #[test]

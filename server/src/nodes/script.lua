@@ -6,9 +6,9 @@
 --
 --   PREFIX:nodes       set of incarnations
 --   PREFIX:lease:NODE  what the node says of itself; expires with the lease
---   PREFIX:rooms:NODE  set of the node's rooms
+--   PREFIX:rooms:NODE  set of the node's rooms; NODE is nobody: of those that are kept, and that nobody has
 --   PREFIX:taken:NODE  set of the rooms that it has taken over last
---   PREFIX:room:ROOM   hash: node, epoch, kind; taken, kept: the epoch of the offer by which the node has it, or
+--   PREFIX:room:ROOM   hash: node, epoch; taken, kept: the epoch of the offer by which the node has it, or
 --                      has it still
 --   PREFIX:moving:ROOM hash: from, to, epoch, and parcel or why; see transfer.lua
 --   PREFIX:inbox:NODE  list of what concerns the node: hints, which may be lost
@@ -23,6 +23,13 @@ local function record(room) return prefix .. ':room:' .. room end
 local function kept(room) return prefix .. ':kept:' .. room end
 local function frames(room) return prefix .. ':frames:' .. room end
 local function alive(node) return call('EXISTS', lease(node)) == 1 end
+-- Whether this node has a game: its kinds are the last arguments.
+local function plays(kind, first)
+  for i = first, #ARGV do
+    if ARGV[i] == kind then return true end
+  end
+  return false
+end
 
 -- A Redis that has been started, promoted or emptied may have forgotten leases and rooms that were agreed on.
 -- So nobody may claim anything for the time of a lease: until then whoever had something has said so again,
@@ -51,31 +58,60 @@ local function next_epoch()
 end
 
 -- The room is this node's from now on.
-local function own(room, node, epoch, kind)
-  call('HSET', record(room), 'node', node, 'epoch', epoch, 'kind', kind)
-  call('PERSIST', record(room))
+local function own(room, node, epoch)
+  local key = record(room)
+  local was = call('HGET', key, 'node')
+  if was and was ~= node then call('SREM', rooms(was), room) end
+  call('HSET', key, 'node', node, 'epoch', epoch)
+  call('HDEL', key, 'taken', 'kept')
   -- Of a room that is meant for another node, nothing is to be left if nobody comes there.
-  if node == me then call('SADD', rooms(node), room) end
+  if node == me then
+    call('SADD', rooms(node), room)
+    call('PERSIST', key)
+    call('PERSIST', kept(room))
+    call('PERSIST', frames(room))
+  end
+end
+
+-- Nobody has the room, which is kept: for an hour, it goes on at whichever node can. Each time that one has
+-- `failed` to, the nodes wait for longer until one tries again, unless somebody wants it.
+local nobody = 'nobody'
+local function leave(room, failed)
+  local key = kept(room)
+  call('HSETNX', key, 'until', string.format('%.0f', now + 3600000))
+  if failed then
+    local tries = call('HINCRBY', key, 'tries', 1)
+    call('HSET', key, 'after', string.format('%.0f', now + math.min(500 * 2 ^ tries, 60000)))
+  end
+  call('SREM', rooms(call('HGET', record(room), 'node')), room)
+  call('HSET', record(room), 'node', nobody)
+  for _, is in ipairs({ record(room), key, frames(room) }) do
+    call('PEXPIREAT', is, call('HGET', key, 'until'))
+  end
+  call('SADD', rooms(nobody), room)
+  call('PEXPIRE', rooms(nobody), 3600000)
+  call('SADD', nodes, nobody)
 end
 
 -- The lease of a node is over: whoever asks takes some of its rooms that are kept, and the others are forgotten.
-local function divide(node, most, kinds)
+-- Those of which it has not the game are nobody's. `first`: of the arguments that are its kinds.
+local function divide(node, most, first)
   local all = call('SCARD', rooms(node)) > 500 and call('SRANDMEMBER', rooms(node), 500) or call('SMEMBERS', rooms(node))
   local taken = {}
   for _, room in ipairs(all) do
-    local kind = call('HGET', kept(room), 'kind')
+    local is = call('HMGET', kept(room), 'kind', 'after')
     if call('HGET', record(room), 'node') ~= node then
       call('SREM', rooms(node), room)
-    elseif not kind then
+    elseif not is[1] then
       call('DEL', record(room))
       call('SREM', rooms(node), room)
-    elseif kinds[kind] and #taken < 3 * most then
+    elseif first and not plays(is[1], first) then
+      if node ~= nobody then leave(room, false) end
+    elseif #taken < 2 * most and (node ~= nobody or tonumber(is[2] or '0') <= now) then
       local epoch = next_epoch()
-      call('SREM', rooms(node), room)
-      own(room, me, epoch, kind)
+      own(room, me, epoch)
       taken[#taken + 1] = room
       taken[#taken + 1] = epoch
-      taken[#taken + 1] = kind
     end
   end
   if call('SCARD', rooms(node)) == 0 then call('SREM', nodes, node) end
@@ -109,81 +145,77 @@ elseif operation == 'nodes' then
     all[#all + 1] = call('PTTL', lease(node))
   end
   return answer('nodes', unpack(all))
-elseif operation == 'claim' then -- room, kind, for whom, whether to make it
-  local room, key, to = ARGV[5], record(ARGV[5]), ARGV[7]
+elseif operation == 'where' then -- room
+  local owner = call('HGET', record(ARGV[5]), 'node')
+  local says = owner and owner ~= me and call('GET', lease(owner))
+  if says then return answer('at', says, call('PTTL', lease(owner))) end
+  return answer('nowhere')
+elseif operation == 'claim' then -- room, for whom, whether to make it, kinds
+  local room, key, to = ARGV[5], record(ARGV[5]), ARGV[6]
   local owner = call('HGET', key, 'node')
   local says = owner and owner ~= me and call('GET', lease(owner))
   if says then return answer('at', says, call('PTTL', lease(owner))) end
   if settling > 0 then return answer('settling') end
   if not alive(me) then return answer('lost') end
   local kind = call('HGET', kept(room), 'kind')
-  if not kind and ARGV[8] ~= 'make' and owner ~= me then return answer('nowhere') end
-  if owner and owner ~= me then call('SREM', rooms(owner), room) end
+  if not kind and ARGV[7] ~= 'make' and owner ~= me then return answer('nowhere') end
+  if kind and owner ~= me and not plays(kind, 8) then return answer('foreign', kind) end
   -- What is this node's stays so under its epoch, whatever else it has asked meanwhile.
   local epoch = owner == me and call('HGET', key, 'epoch') or next_epoch()
   -- What is kept goes on where somebody wants it.
   if kind or owner == me or not alive(to) then to = me end
-  own(room, to, epoch, kind or ARGV[6])
-  if to == me then
-    call('PERSIST', kept(room))
-    call('PERSIST', frames(room))
-    return answer('ours', epoch, kind or '')
-  end
+  own(room, to, epoch)
+  if to == me then return answer('ours', epoch, kind and 'kept' or '') end
   call('PEXPIRE', key, 30000) -- until somebody comes there
   return answer('at', call('GET', lease(to)), call('PTTL', lease(to)))
-elseif operation == 'restore' then -- room, epoch, kind, and so on
+elseif operation == 'restore' then -- room, epoch, and so on
   if not alive(me) then return answer('lost') end
   local refused = {}
-  for i = 5, #ARGV, 3 do
-    local room, epoch, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  for i = 5, #ARGV, 2 do
+    local room, epoch = ARGV[i], ARGV[i + 1]
     local is = call('HMGET', record(room), 'node', 'epoch')
     if is[1] and is[1] ~= me and tonumber(is[2]) > tonumber(epoch) and alive(is[1]) then
       refused[#refused + 1] = room
     else
-      if is[1] and is[1] ~= me then call('SREM', rooms(is[1]), room) end
-      own(room, me, epoch, kind)
+      own(room, me, epoch)
       newer_than(tonumber(epoch))
     end
   end
   return answer('restored', unpack(refused))
-elseif operation == 'release' then -- room, epoch, whether somebody may go on with it
+elseif operation == 'release' then -- room, epoch, whether somebody is to go on with it
   local room = ARGV[5]
   local is = call('HMGET', record(room), 'node', 'epoch')
   if is[1] == me and is[2] == ARGV[6] then
-    call('DEL', record(room))
-    call('SREM', rooms(me), room)
-    if ARGV[7] == 'kept' then
-      call('EXPIRE', kept(room), 3600) -- until somebody wants it at a node that can go on with it
-      call('EXPIRE', frames(room), 3600)
+    if ARGV[7] == 'kept' and call('HEXISTS', kept(room), 'kind') == 1 then
+      leave(room, true)
     else
-      call('DEL', kept(room), frames(room))
+      call('DEL', record(room), kept(room), frames(room))
+      call('SREM', rooms(me), room)
     end
   end
   return answer('done')
 elseif operation == 'inherit' then -- from whom, how many, whether it asks again, kinds
-  local node, kinds, last = ARGV[5], {}, prefix .. ':taken:' .. me
+  local node, last = ARGV[5], prefix .. ':taken:' .. me
   if not alive(me) then return answer('lost') end
   if ARGV[7] == 'again' then
     local taken = {}
     for _, room in ipairs(call('SMEMBERS', last)) do
-      local is = call('HMGET', record(room), 'node', 'epoch', 'kind')
+      local is = call('HMGET', record(room), 'node', 'epoch')
       if is[1] == me then
         taken[#taken + 1] = room
         taken[#taken + 1] = is[2]
-        taken[#taken + 1] = is[3]
       end
     end
     return answer('taken', unpack(taken))
   end
   if settling > 0 or alive(node) then return answer('done') end
-  for i = 8, #ARGV do kinds[ARGV[i]] = true end
-  local taken = divide(node, tonumber(ARGV[6]), kinds)
+  local taken = divide(node, tonumber(ARGV[6]), 8)
   call('DEL', last)
-  for i = 1, #taken, 3 do call('SADD', last, taken[i]) end
+  for i = 1, #taken, 2 do call('SADD', last, taken[i]) end
   call('PEXPIRE', last, 60000)
   return answer('taken', unpack(taken))
 elseif operation == 'leave' then
   call('DEL', lease(me))
-  divide(me, 0, {})
+  divide(me, 0)
   return answer('done')
 end

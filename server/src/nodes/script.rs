@@ -42,13 +42,14 @@ impl Call {
             }
             Ask::Nodes => {}
             Ask::Restore(rooms) => {
-                for Owned { room, epoch, kind } in rooms {
-                    arguments.extend([room.to_string(), epoch.to_string(), kind.to_string()]);
+                for Owned { room, epoch } in rooms {
+                    arguments.extend([room.to_string(), epoch.to_string()]);
                 }
             }
-            Ask::Claim { room, kind, to, make } => {
+            Ask::Claim { room, to, make } => {
                 let make = if *make { "make" } else { "" };
-                arguments.extend([room.to_string(), kind.to_string(), to.to_string(), make.to_owned()]);
+                arguments.extend([room.to_string(), to.to_string(), make.to_owned()]);
+                arguments.extend(says.goes_on_with().iter().cloned());
             }
             Ask::Release { room, epoch, kept } => {
                 let kept = if *kept { "kept" } else { "" };
@@ -65,7 +66,7 @@ impl Call {
             Ask::Offer { room, epoch, to, .. } => {
                 arguments.extend([room.to_string(), epoch.to_string(), to.to_string()]);
             }
-            Ask::Look { room } => arguments.push(room.to_string()),
+            Ask::Look { room } | Ask::Where { room } => arguments.push(room.to_string()),
             Ask::Take { room, offered } | Ask::Conclude { room, offered } => {
                 arguments.extend([room.to_string(), offered.to_string()])
             }
@@ -88,6 +89,7 @@ fn operation(ask: &Ask) -> &'static str {
         Ask::Nodes => "nodes",
         Ask::Restore(_) => "restore",
         Ask::Claim { .. } => "claim",
+        Ask::Where { .. } => "where",
         Ask::Release { .. } => "release",
         Ask::Take { .. } => "take",
         Ask::Inherit { .. } => "inherit",
@@ -145,9 +147,10 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
             Said::Restored { refused: rooms.iter().map(|room| room.as_str().into()).collect() }
         }
         ("ours", [epoch, kept @ ..]) => {
-            let kept = kept.first().filter(|kind| !kind.is_empty()).map(|kind| kind.as_str().into());
+            let kept = kept.first().is_some_and(|kept| kept == "kept");
             Said::Ours { epoch: epoch.parse().map_err(|_| nonsense())?, kept }
         }
+        ("foreign", [kind]) => Said::Foreign { kind: kind.as_str().into() },
         ("at", [says, left @ ..]) => Said::At(
             node(says).ok_or_else(nonsense)?,
             left.first().map_or(Duration::ZERO, |left| millis(left)),
@@ -165,11 +168,10 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
             Said::Nodes(all.map(one).collect())
         }
         ("taken", rooms) => {
-            let owned = |[room, epoch, kind]: &[String; 3]| {
-                let epoch = epoch.parse().ok()?;
-                Some(Owned { room: room.as_str().into(), epoch, kind: kind.as_str().into() })
+            let owned = |[room, epoch]: &[String; 2]| {
+                Some(Owned { room: room.as_str().into(), epoch: epoch.parse().ok()? })
             };
-            let rooms: Option<_> = rooms.as_chunks::<3>().0.iter().map(owned).collect();
+            let rooms: Option<_> = rooms.as_chunks::<2>().0.iter().map(owned).collect();
             Said::Taken(rooms.ok_or_else(nonsense)?)
         }
         _ => return Err(nonsense()),

@@ -7,11 +7,10 @@
 use super::{
     ask::{Answer, Ask, Epoch, Failure, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant},
-    model::Model,
+    model::{Keep, Model},
     node::{Node, tests::node},
     transfer::{Outcome, Query, Transfers},
 };
-use crate::ground::ownership::Ownership;
 use bytes::Bytes;
 use fastrand::Rng;
 use std::{
@@ -65,7 +64,7 @@ struct Process {
     says: Node,
     /// How fast its clock goes.
     rate: f64,
-    rooms: BTreeMap<Arc<str>, Vec<Arc<Ownership>>>,
+    rooms: BTreeMap<Arc<str>, Vec<Grant>>,
     frozen_until: Duration,
     /// From when until when nothing gets from it to Redis, nor back.
     cut: (Duration, Duration),
@@ -73,10 +72,12 @@ struct Process {
     transfers: Transfers,
     states: BTreeMap<Arc<str>, State>,
     /// Rooms that stand still, and how often Redis had forgotten something when they began to.
-    still: BTreeMap<Arc<str>, u32>,
+    still: BTreeMap<Arc<str>, (u32, Grant)>,
+    /// Those of them that are being packed, for whom.
+    packing: Vec<(Duration, Arc<str>, Grant, Incarnation, Bytes)>,
     /// Rooms that are being made ready, and those that are.
-    making: Vec<(Duration, Arc<str>, Epoch, Bytes)>,
-    ready: BTreeMap<Arc<str>, State>,
+    making: Vec<(Duration, Arc<str>, Epoch, Bytes, Grant)>,
+    ready: BTreeMap<Arc<str>, (State, Grant)>,
 }
 
 struct World {
@@ -117,9 +118,24 @@ impl Process {
             transfers: Transfers::default(),
             states: BTreeMap::new(),
             still: BTreeMap::new(),
+            packing: Vec::new(),
             making: Vec::new(),
             ready: BTreeMap::new(),
         }
+    }
+
+    /// Somebody has dropped what he was granted.
+    fn let_go(&mut self, now: Instant, room: &Arc<str>, grant: &Grant) {
+        self.core.let_go(room, grant);
+        self.transfers.abandon(now, room, grant);
+    }
+
+    /// The room has ended here.
+    fn end(&mut self, now: Instant, room: &Arc<str>) {
+        self.still.remove(room);
+        self.states.remove(room);
+        let grants = self.rooms.remove(room).unwrap_or_default();
+        grants.iter().for_each(|grant| self.let_go(now, room, grant));
     }
 }
 
@@ -296,11 +312,27 @@ impl World {
         let Some(room) = self.rng.choice(rooms).cloned().filter(|_| to != n) else { return };
         let Some(state) = self.nodes[n].states.get(&room).copied() else { return };
         let parcel = [state.life.to_le_bytes(), state.count.to_le_bytes()].concat().into();
-        let (now, forgets, to) = (self.clock(n), self.forgets, self.nodes[to].core.me().clone());
+        let (forgets, to) = (self.forgets, self.nodes[to].core.me().clone());
+        let slow = self.rng.u32(0..6) == 0;
+        let at = self.now + self.span(if slow { 2_500 } else { 10 });
+        self.tell(format_args!("node {n} packs {room} for {to}: {state:?}"));
         let node = &mut self.nodes[n];
-        if node.transfers.give(now, &node.core, &room, to.clone(), parcel) {
-            node.still.insert(room.clone(), forgets);
-            self.tell(format_args!("node {n} offers {room} to {to}: {state:?}"));
+        let grant = node.rooms[&room][0].clone();
+        node.still.insert(room.clone(), (forgets, grant.clone()));
+        node.packing.push((at, room, grant, to, parcel));
+    }
+
+    /// Its rooms are packed.
+    fn offer(&mut self, n: usize) {
+        let (now, at) = (self.clock(n), self.now);
+        let packed: Vec<_> = self.nodes[n].packing.extract_if(.., |(due, ..)| *due <= at).collect();
+        for (_, room, grant, to, parcel) in packed {
+            let node = &mut self.nodes[n];
+            if !node.transfers.give(now, &node.core, (&room, &grant), to, parcel)
+                && node.still.get(&room).is_some_and(|(_, still)| still.is(&grant))
+            {
+                node.end(now, &room);
+            }
         }
     }
 
@@ -308,17 +340,26 @@ impl World {
     fn make(&mut self, n: usize) {
         let (now, at) = (self.clock(n), self.now);
         let made: Vec<_> = self.nodes[n].making.extract_if(.., |(due, ..)| *due <= at).collect();
-        for (_, room, offered, parcel) in made {
+        for (_, room, offered, parcel, grant) in made {
             let number = |from: usize| u64::from_le_bytes(parcel[from..from + 8].try_into().unwrap());
             let unfit = self.rng.u32(0..8) == 0;
             let node = &mut self.nodes[n];
             if unfit {
+                node.let_go(now, &room, &grant);
                 node.transfers.is_unfit(now, &room, offered, "no".into());
-            } else {
+            } else if node.transfers.is_ready(now, &node.core, &room, offered) {
                 let state = State { life: number(0), count: number(8) };
-                if node.transfers.is_ready(now, &node.core, &room, offered, "arena".into()) {
-                    node.ready.insert(room.clone(), state);
-                }
+                node.ready.insert(room, (state, grant));
+            } else {
+                node.let_go(now, &room, &grant);
+            }
+        }
+        // One that is ready ends before it is known whose it is.
+        if self.rng.u32(0..200) == 0 {
+            let node = &mut self.nodes[n];
+            if let Some((room, (_, grant))) = node.ready.first_key_value() {
+                let (room, grant) = (room.clone(), grant.clone());
+                node.let_go(now, &room, &grant);
             }
         }
     }
@@ -328,34 +369,37 @@ impl World {
             self.tell(format_args!("node {n}: {outcome:?}"));
         }
         match outcome {
-            Outcome::Offered { room, offered, parcel } => {
+            Outcome::Offered { room, offered, parcel, grant } => {
                 let slow = self.rng.u32(0..6) == 0;
                 let at = self.now + self.span(if slow { 1_500 } else { 30 });
-                self.nodes[n].making.push((at, room, offered, parcel));
+                self.nodes[n].making.push((at, room, offered, parcel, grant));
             }
             Outcome::Taken { room } => {
                 self.moves += 1;
                 let node = &mut self.nodes[n];
-                let state = node.ready.remove(&room).unwrap();
+                let (state, grant) = node.ready.remove(&room).unwrap();
                 node.states.insert(room.clone(), state);
-                node.rooms.insert(room, vec![node.core.ownership().clone()]);
+                node.rooms.insert(room, vec![grant]);
             }
-            Outcome::NotTaken { room } => drop(self.nodes[n].ready.remove(&room)),
+            Outcome::NotTaken { room } => {
+                let now = self.clock(n);
+                let node = &mut self.nodes[n];
+                if let Some((_, grant)) = node.ready.remove(&room) {
+                    node.let_go(now, &room, &grant);
+                }
+            }
             Outcome::Kept { room, .. } => {
                 let node = &mut self.nodes[n];
                 let before = node.still.remove(&room);
-                if before.is_some_and(|before| before != self.forgets)
+                if before.is_some_and(|(before, _)| before != self.forgets)
                     && let Some(state) = node.states.get(&room)
                 {
                     self.forgotten.insert(state.life);
                 }
             }
             Outcome::Gone { room, .. } | Outcome::Lost { room } => {
-                let node = &mut self.nodes[n];
-                node.still.remove(&room);
-                node.states.remove(&room);
-                let holds = node.rooms.remove(&room).unwrap_or_default();
-                holds.iter().for_each(|owned| node.core.let_go(&room, owned));
+                let now = self.clock(n);
+                self.nodes[n].end(now, &room);
             }
         }
     }
@@ -386,12 +430,12 @@ impl World {
                     self.tell(format_args!("node {n} hears {means:?}"));
                 }
             }
-            Wants::Room(id, Ask::Claim { room, kind, .. }) => {
-                match node.core.claimed(now, id, &room, &kind, answer.as_ref()) {
-                    Claimed::Ours(Grant { owned, .. }) => {
+            Wants::Room(id, Ask::Claim { room, .. }) => {
+                match node.core.claimed(now, id, &room, answer.as_ref()) {
+                    Claimed::Ours(grant) => {
                         self.lives += 1;
                         node.states.insert(room.clone(), State { life: self.lives, count: 0 });
-                        node.rooms.entry(room.clone()).or_default().push(owned);
+                        node.rooms.entry(room.clone()).or_default().push(grant);
                         node.served += 1;
                         self.tell(format_args!("node {n} has {room}: {answer:?}"));
                     }
@@ -413,7 +457,7 @@ impl World {
         let to = self.nodes[to].core.me().clone();
         let now = self.clock(n);
         let node = &mut self.nodes[n];
-        if node.rooms.get(&room).is_some_and(|holds| holds.iter().any(|owned| !owned.is_over(now))) {
+        if node.rooms.get(&room).is_some_and(|holds| holds.iter().any(|grant| !grant.owned.is_over(now))) {
             node.served += 1;
             return;
         }
@@ -421,9 +465,9 @@ impl World {
             return;
         }
         match node.core.claim(now, &room) {
-            Claim::Ours(grant) => node.rooms.entry(room).or_default().push(grant.owned),
+            Claim::Ours(grant) => node.rooms.entry(room).or_default().push(grant),
             Claim::Ask(me, id) => {
-                let ask = Ask::Claim { room, kind: "arena".into(), to, make: true };
+                let ask = Ask::Claim { room, to, make: true };
                 self.send(n, Wants::Room(id, ask), me);
             }
             Claim::Wait | Claim::Unknown(_) => {}
@@ -450,12 +494,14 @@ impl World {
             let now = self.clock(n);
             let node = &mut self.nodes[n];
             node.rooms.retain(|_, holds| {
-                holds.retain(|owned| !owned.is_over(now));
+                holds.retain(|grant| !grant.owned.is_over(now));
                 !holds.is_empty()
             });
             let Process { rooms, states, still, .. } = node;
             states.retain(|room, _| rooms.contains_key(room));
-            still.retain(|room, _| rooms.contains_key(room));
+            still.retain(|room, (_, still)| {
+                rooms.get(room).is_some_and(|holds| holds.iter().any(|grant| grant.is(still)))
+            });
             let ticks: Vec<_> = rooms.keys().filter(|room| !still.contains_key(*room)).cloned().collect();
             for room in &ticks {
                 if let Some(other) = publishes.insert(room.clone(), n) {
@@ -465,6 +511,7 @@ impl World {
             }
             ticks.iter().for_each(|room| self.publish(n, room));
             self.make(n);
+            self.offer(n);
             if let Some(lapsed) = self.nodes[n].core.lapse(now) {
                 self.tell(format_args!("node {n}: {lapsed:?}"));
                 self.lapse(n);
@@ -487,12 +534,9 @@ impl World {
             if self.rng.u32(0..60) == 0 {
                 let node = &mut self.nodes[n];
                 let ends = node.rooms.keys().find(|room| !node.still.contains_key(*room)).cloned();
-                if let Some((room, holds)) = ends.and_then(|room| node.rooms.remove_entry(&room)) {
-                    node.states.remove(&room);
-                    holds.iter().for_each(|owned| node.core.let_go(&room, owned));
-                }
+                ends.into_iter().for_each(|room| node.end(now, &room));
             }
-            if self.now + Duration::from_secs(3) < END && self.rng.u32(0..40) == 0 {
+            if self.now + Duration::from_secs(5) < END && self.rng.u32(0..40) == 0 {
                 self.give(n);
             }
         }
@@ -531,4 +575,49 @@ fn no_room_has_two_owners_whatever_fails() {
         moves += u64::from(told.unwrap_or_else(|_| panic!("the story of seed {seed}")));
     }
     assert!(moves > 10 * seeds, "rooms go from node to node: {moves}");
+}
+
+#[test]
+fn a_room_that_nobody_needs_when_it_is_taken_is_given_back_as_it_is_kept() {
+    let (start, mut redis, room) = (Instant::now(), Model::new("r0", TTL), Arc::<str>::from("a"));
+    let (mut core, says) = (Core::new("b", TTL, start), node("b", 0));
+    let giver = Incarnation("a-1".into());
+    let mut transfers = Transfers::default();
+    let mut passed = Duration::ZERO;
+    while passed < 2 * TTL {
+        passed += STEP;
+        redis.ask(passed, &giver, &says, &Ask::Renew { had: false });
+        if let Some(question) = core.poll(start + passed) {
+            let answer = redis.ask(passed, &question.me, &says, &question.ask);
+            core.answered(start + passed, question.id, Ok(&answer));
+        }
+    }
+    let now = start + passed;
+    let claim = Ask::Claim { room: room.clone(), to: giver.clone(), make: true };
+    let Said::Ours { epoch, .. } = redis.ask(passed, &giver, &says, &claim).said else {
+        panic!("it is free")
+    };
+    redis.write(passed, (&room, &giver, epoch), &Keep::Put(1));
+    let (to, parcel) = (core.me().clone(), Bytes::new());
+    let offer = Ask::Offer { room: room.clone(), epoch, to, parcel };
+    assert_eq!(redis.ask(passed, &giver, &says, &offer).said, Said::Done);
+    transfers.offered(now, &room);
+    let mut asks = |transfers: &mut Transfers, core: &Core| {
+        let query = transfers.poll(now, core).unwrap();
+        let answer = redis.ask(passed, &query.me, &says, &query.ask);
+        (query, answer)
+    };
+    let (query, answer) = asks(&mut transfers, &core);
+    let offered = transfers.answered(now, &mut core, &query, Ok(&answer));
+    let Some(Outcome::Offered { offered, grant, .. }) = offered else { panic!("it is offered") };
+    assert!(transfers.is_ready(now, &core, &room, offered));
+    let (query, answer) = asks(&mut transfers, &core);
+    assert!(matches!(answer.said, Said::Ours { .. }), "it is this node's");
+    // Meanwhile it has ended here.
+    core.let_go(&room, &grant);
+    transfers.abandon(now, &room, &grant);
+    let taken = transfers.answered(now, &mut core, &query, Ok(&answer));
+    assert!(matches!(taken, Some(Outcome::NotTaken { .. })), "who waits for it is told");
+    let release = core.poll(now).unwrap().ask;
+    assert!(matches!(release, Ask::Release { kept: true, .. }), "somebody goes on with it: {release:?}");
 }

@@ -6,21 +6,22 @@
 //! - nothing that is kept of a room is lost before the room has ended, and nobody begins it anew;
 //! - nobody is told that his seat is gone while the room is kept.
 //!
-//! And at the end, when nothing fails any more: every room can be had, and all that are kept go on. What a
-//! Redis forgets that fails over or is emptied, is lost: only that is taken out of account.
+//! And at the end, when nothing fails any more: every room can be had, and all that are kept go on; in some
+//! stories, although nobody knocks any more. What a Redis forgets that fails over or is emptied, is lost:
+//! only that is taken out of account.
 
 use super::{
     ask::{Answer, Ask, Failure, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant},
     depot::Outcome,
-    model::{KIND, Keep, Model},
+    model::{Keep, Model},
     node::{Node, tests::node},
 };
 use fastrand::Rng;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,9 @@ const FAULTS: Duration = Duration::from_secs(40);
 const END: Duration = Duration::from_secs(50);
 /// From then on no room ends, and nobody makes one.
 const QUIET: Duration = Duration::from_secs(47);
+/// In stories in which nobody knocks any more: since when, and how much longer they are.
+const SILENCE: Duration = Duration::from_secs(20);
+const LONGER: Duration = Duration::from_secs(65);
 const ROOMS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// A request on its way, or its answer.
@@ -107,6 +111,8 @@ struct World {
     ended: BTreeSet<(Arc<str>, u64)>,
     /// How often what a node registers again is lost, per cent.
     forgetful: u32,
+    /// From when on nobody knocks.
+    silence: Option<Duration>,
     story: String,
 }
 
@@ -156,14 +162,13 @@ impl Process {
     /// What the room does that this incarnation has under this epoch.
     fn state(&mut self, room: &str, me: &Incarnation, epoch: u64) -> Option<&mut State> {
         let room = self.rooms.get_mut(room)?;
-        let is_this =
-            room.grants.first().is_some_and(|grant| grant.node == *me && grant.epoch.load(Relaxed) == epoch);
+        let is_this = room.grants.first().is_some_and(|grant| grant.node == *me && grant.epoch() == epoch);
         is_this.then_some(&mut room.state)
     }
 
     fn begun(&self, room: &str) {
         let grants = self.rooms.get(room).into_iter().flat_map(|room| &room.grants);
-        grants.for_each(|grant| grant.kept.store(false, Relaxed));
+        grants.for_each(Grant::begins);
     }
 }
 
@@ -186,6 +191,7 @@ impl World {
             kept: BTreeMap::new(),
             ended: BTreeSet::new(),
             forgetful: [0, 60][seed as usize % 2],
+            silence: (seed % 3 == 2).then_some(SILENCE),
             story: String::new(),
         }
     }
@@ -251,7 +257,7 @@ impl World {
             self.redis = replica.clone();
         }
         self.redis.run = format!("r{run}").into();
-        self.kept = self.redis.kept().clone();
+        self.kept = self.redis.kept();
         self.down_until = self.now + self.span(most_ms);
         let late = self.span(480);
         for mail in self.mail.iter_mut().filter(|mail| matches!(mail.answer, Some(Ok(_)))) {
@@ -328,13 +334,13 @@ impl World {
                 let answer = self.redis.ask(now, me, &self.nodes[mail.from].says, ask);
                 let known = |room: &str| self.kept.contains_key(room);
                 match (ask, &answer.said) {
-                    (Ask::Claim { room, .. }, Said::Ours { kept: None, .. }) if known(room) => {
+                    (Ask::Claim { room, .. }, Said::Ours { kept: false, .. }) if known(room) => {
                         self.fails("it is kept, and begins anew", room)
                     }
                     (Ask::Claim { room, .. }, Said::Nowhere) if known(room) => {
                         self.fails("it is kept, and nobody may have his seat", room)
                     }
-                    (Ask::Release { room, epoch, .. }, _) if self.redis.kept().get(room).is_none() => {
+                    (Ask::Release { room, epoch, .. }, _) if self.redis.progress(room).is_none() => {
                         if known(room) && !self.ended.contains(&(room.clone(), *epoch)) {
                             self.fails("it has not ended, and nothing is kept any more", room);
                         }
@@ -349,15 +355,13 @@ impl World {
                 if outcome == Outcome::Done {
                     let newer = |(n, node): (usize, &Process)| {
                         let has = node.rooms.get(room).and_then(|has| has.grants.first());
-                        has.is_some_and(|has| {
-                            has.epoch.load(Relaxed) > *epoch && !has.owned.is_over(self.clock(n))
-                        })
+                        has.is_some_and(|has| has.epoch() > *epoch && !has.owned.is_over(self.clock(n)))
                     };
                     if self.redis.is_settled(now) && self.nodes.iter().enumerate().any(newer) {
                         self.fails("what an old owner has written is taken in", room);
                     }
-                    match self.redis.kept().get(room) {
-                        Some(progress) => drop(self.kept.insert(room.clone(), *progress)),
+                    match self.redis.progress(room) {
+                        Some(progress) => drop(self.kept.insert(room.clone(), progress)),
                         None => drop(self.kept.remove(room)),
                     }
                 }
@@ -365,8 +369,7 @@ impl World {
             }
             Wants::Read(room, epoch) => Heard::Read(self.redis.read(now, (room, me, *epoch))),
         };
-        if let Some((room, _)) = self.kept.iter().find(|(room, at)| self.redis.kept().get(*room) != Some(*at))
-        {
+        if let Some((room, _)) = self.kept.iter().find(|(room, at)| self.redis.progress(room) != Some(**at)) {
             self.fails("what was kept is lost", room);
         }
         heard
@@ -387,9 +390,9 @@ impl World {
                 }
                 story.into_iter().for_each(|story| self.tell(format_args!("node {n} hears {story}")));
             }
-            (Wants::Room(id, Ask::Claim { room, kind, .. }), heard) => {
+            (Wants::Room(id, Ask::Claim { room, .. }), heard) => {
                 let answer = heard.map(Heard::answer);
-                match node.core.claimed(now, id, &room, &kind, answer.as_ref()) {
+                match node.core.claimed(now, id, &room, answer.as_ref()) {
                     Claimed::Ours(grant) => {
                         node.has(room.clone(), grant);
                         node.served += 1;
@@ -415,12 +418,13 @@ impl World {
             (Wants::Read(room, epoch), heard) => {
                 // One that was asked before the room was given back and had again tells nothing.
                 let Some(state @ State::Reading) = node.state(&room, &me, epoch) else { return };
+                let fails = self.now < FAULTS && self.rng.u32(0..4) == 0;
                 let progress = match heard {
-                    Ok(Heard::Read(Some(progress))) => progress.unwrap_or(0),
+                    Ok(Heard::Read(Some(progress))) if !fails => progress.unwrap_or(0),
                     // Who is not told gives it back, for somebody else.
                     _ => {
                         let Some(room) = node.rooms.remove_entry(&room) else { return };
-                        room.1.grants.iter().for_each(|grant| node.core.let_go(&room.0, &grant.owned));
+                        room.1.grants.iter().for_each(|grant| node.core.let_go(&room.0, grant));
                         return;
                     }
                 };
@@ -446,7 +450,7 @@ impl World {
         match node.core.claim(now, &room) {
             Claim::Ours(grant) => node.has(room, grant),
             Claim::Ask(me, id) => {
-                let ask = Ask::Claim { room, kind: KIND.into(), to, make };
+                let ask = Ask::Claim { room, to, make };
                 self.send(n, Wants::Room(id, ask), me);
             }
             Claim::Wait | Claim::Unknown(_) => {}
@@ -463,9 +467,9 @@ impl World {
             let grant = room.grants[0].clone();
             let wants = match &mut room.state {
                 State::Reading => None,
-                State::New if grant.kept.load(Relaxed) => {
+                State::New if grant.is_kept() => {
                     room.state = State::Reading;
-                    Some(Wants::Read(name.clone(), grant.epoch.load(Relaxed)))
+                    Some(Wants::Read(name.clone(), grant.epoch()))
                 }
                 State::New => {
                     room.state = State::runs(0);
@@ -480,7 +484,7 @@ impl World {
                     (!*sent && dice == 0).then(|| {
                         *sent = true;
                         let keep = writing.get_or_insert(next).clone();
-                        Wants::Keep(name.clone(), grant.epoch.load(Relaxed), keep)
+                        Wants::Keep(name.clone(), grant.epoch(), keep)
                     })
                 }
             };
@@ -494,10 +498,10 @@ impl World {
     fn end(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         let Some((name, room)) = node.rooms.pop_first() else { return };
-        room.grants.iter().for_each(|grant| node.core.let_go(&name, &grant.owned));
+        room.grants.iter().for_each(|grant| node.core.let_go(&name, grant));
         if let State::Runs { .. } = room.state {
             let grant = &room.grants[0];
-            let epoch = grant.epoch.load(Relaxed);
+            let epoch = grant.epoch();
             self.ended.insert((name.clone(), epoch));
             self.tell(format_args!("node {n}: {name} ends"));
             self.send(n, Wants::Keep(name, epoch, Keep::Forget), grant.node.clone());
@@ -536,7 +540,7 @@ impl World {
             if let Some(question) = node.core.poll(now) {
                 self.send(n, Wants::Upkeep(question.id, question.ask), question.me);
             }
-            if self.rng.u32(0..4) == 0 {
+            if self.rng.u32(0..4) == 0 && self.silence.is_none_or(|since| self.now < since) {
                 self.knock(n);
             }
             if self.rng.u32(0..200) == 0 && self.now < QUIET {
@@ -549,7 +553,8 @@ impl World {
 /// Tells the story of a seed.
 fn tell(seed: u64) {
     let mut world = World::new(seed);
-    while world.now < END {
+    let end = if world.silence.is_some() { END + LONGER } else { END };
+    while world.now < end {
         if world.now == END - Duration::from_secs(3) {
             world.nodes.iter_mut().for_each(|node| node.served = 0);
         }
@@ -561,6 +566,9 @@ fn tell(seed: u64) {
             _ => false,
         };
         assert!(world.nodes.iter().any(goes_on), "{room} is kept, and does not go on\n{}", world.story);
+    }
+    if world.silence.is_some() {
+        return;
     }
     let served: Vec<_> = world.nodes.iter().map(|node| node.served).collect();
     assert!(served.iter().all(|served| *served > 0), "rooms can be had again: {served:?}\n{}", world.story);
@@ -575,4 +583,36 @@ fn what_is_kept_of_rooms_goes_on_whatever_fails() {
         let told = std::panic::catch_unwind(|| tell(seed));
         assert!(told.is_ok(), "the story of seed {seed}");
     }
+}
+
+#[test]
+fn a_node_that_cannot_go_on_with_rooms_takes_the_next_ones() {
+    let (start, mut redis) = (Instant::now(), Model::new("r0", TTL));
+    let (mut core, says, dies) = (Core::new("b", TTL, start), node("b", 0), Incarnation("a-1".into()));
+    let (mut tried, mut passed) = (BTreeSet::new(), Duration::ZERO);
+    while passed < Duration::from_secs(10) {
+        passed += STEP;
+        let of_other = |redis: &mut Model, ask: Ask| redis.ask(passed, &dies, &says, &ask).said;
+        if passed <= 2 * TTL {
+            assert_eq!(of_other(&mut redis, Ask::Renew { had: false }), Said::Done);
+        }
+        if passed == 2 * TTL {
+            for room in ROOMS.map(Arc::<str>::from) {
+                let claim = Ask::Claim { room: room.clone(), to: dies.clone(), make: true };
+                let Said::Ours { epoch, .. } = of_other(&mut redis, claim) else { panic!("it is free") };
+                assert_eq!(redis.write(passed, (&room, &dies, epoch), &Keep::Put(1)), Outcome::Done);
+            }
+        }
+        let now = start + passed;
+        assert_eq!(core.lapse(now), None);
+        while let Some(question) = core.poll(now) {
+            let answer = redis.ask(passed, &question.me, &says, &question.ask);
+            for (room, grant) in core.answered(now, question.id, Ok(&answer)).taken {
+                core.let_go(&room, &grant);
+                tried.insert(room);
+            }
+        }
+    }
+    assert_eq!(tried.len(), ROOMS.len(), "{tried:?}");
+    assert_eq!(redis.kept().len(), ROOMS.len(), "for whoever can");
 }

@@ -14,7 +14,7 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Failure, Incarnation, Said},
-    core::Core,
+    core::{Core, Grant},
     node::Node,
 };
 use bytes::Bytes;
@@ -39,10 +39,11 @@ pub(super) struct Transfers {
 }
 
 /// What becomes of a room.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Outcome {
-    /// It is to be made ready from this: [`Transfers::is_ready`] and [`Transfers::is_unfit`] go on.
-    Offered { room: Arc<str>, offered: Epoch, parcel: Bytes },
+    /// It is to be made ready from this: [`Transfers::is_ready`] and [`Transfers::is_unfit`] go on. It will
+    /// be this node's by this grant: [`Transfers::abandon`] and [`Core::let_go`] give it back.
+    Offered { room: Arc<str>, offered: Epoch, parcel: Bytes, grant: Grant },
     /// It is this node's, and goes on.
     Taken { room: Arc<str> },
     /// It is not this node's, and what was made ready is forgotten.
@@ -66,6 +67,8 @@ pub(super) struct Query {
 
 #[derive(Debug)]
 struct Giving {
+    /// By which it is this node's.
+    grant: Grant,
     step: Going,
     asked: Option<u64>,
     /// When to ask next.
@@ -85,8 +88,6 @@ struct Taking {
     step: Coming,
     asked: Option<u64>,
     due: Instant,
-    /// Nobody has it ready any more.
-    abandoned: bool,
 }
 
 #[derive(Debug)]
@@ -95,10 +96,13 @@ enum Coming {
     /// It is being made ready.
     Ready {
         offered: Epoch,
+        grant: Grant,
     },
+    /// `abandoned`: nobody has it ready any more.
     Take {
         offered: Epoch,
-        kind: Arc<str>,
+        grant: Grant,
+        abandoned: bool,
     },
     Decline {
         offered: Epoch,
@@ -107,28 +111,29 @@ enum Coming {
 }
 
 impl Transfers {
-    /// This node's room stands still, and another node is to have it. False: it is not this node's, or on its
-    /// way already.
+    /// The room that is this node's by this grant stands still, and another node is to have it. False: it is
+    /// not this node's any more, or on its way already.
     pub(super) fn give(
         &mut self,
         now: Instant,
         core: &Core,
-        room: &Arc<str>,
+        (room, grant): (&Arc<str>, &Grant),
         to: Incarnation,
         parcel: Bytes,
     ) -> bool {
-        let Some(epoch) = core.epoch_of(room).filter(|_| !self.giving.contains_key(room)) else {
+        if !core.has(room, grant) || self.giving.contains_key(room) {
             return false;
-        };
-        let step = Going::Offer { epoch, to, parcel };
-        self.giving.insert(room.clone(), Giving { step, asked: None, due: now, told: false });
+        }
+        let step = Going::Offer { epoch: grant.epoch(), to, parcel };
+        let giving = Giving { grant: grant.clone(), step, asked: None, due: now, told: false };
+        self.giving.insert(room.clone(), giving);
         true
     }
 
     /// Another node offers a room.
     pub(super) fn offered(&mut self, now: Instant, room: &Arc<str>) {
         if !self.taking.contains_key(room) {
-            let taking = Taking { step: Coming::Look, asked: None, due: now, abandoned: false };
+            let taking = Taking { step: Coming::Look, asked: None, due: now };
             self.taking.insert(room.clone(), taking);
         }
     }
@@ -142,19 +147,15 @@ impl Transfers {
     }
 
     /// The room that was offered in this epoch is ready to go on here. False: nobody waits for it any more.
-    pub(super) fn is_ready(
-        &mut self,
-        now: Instant,
-        core: &Core,
-        room: &str,
-        offered: Epoch,
-        kind: Arc<str>,
-    ) -> bool {
+    pub(super) fn is_ready(&mut self, now: Instant, core: &Core, room: &str, offered: Epoch) -> bool {
         if !core.is_free(room) {
             self.is_unfit(now, room, offered, "another room of its name begins there".to_owned());
             return false;
         }
-        self.made(now, room, offered, Coming::Take { offered, kind })
+        let Some(grant) = self.ready(room, offered) else { return false };
+        let grant = grant.clone();
+        self.go_on(now, room, Coming::Take { offered, grant, abandoned: false });
+        true
     }
 
     /// Whether the room may be this node's already: it has asked for it, and has no answer yet. Then nobody
@@ -165,21 +166,40 @@ impl Transfers {
 
     /// The room cannot go on here.
     pub(super) fn is_unfit(&mut self, now: Instant, room: &str, offered: Epoch, why: String) {
-        self.made(now, room, offered, Coming::Decline { offered, why });
+        let declines = |taking: &Taking| {
+            let is = matches!(taking.step, Coming::Decline { offered: is, .. } if is == offered);
+            is && taking.asked.is_none()
+        };
+        if self.ready(room, offered).is_some() || self.taking.get(room).is_some_and(declines) {
+            self.go_on(now, room, Coming::Decline { offered, why });
+        }
     }
 
-    fn made(&mut self, now: Instant, room: &str, offered: Epoch, next: Coming) -> bool {
-        let waits =
-            |taking: &&mut Taking| matches!(taking.step, Coming::Ready { offered: is } if is == offered);
-        let Some(taking) = self.taking.get_mut(room).filter(waits) else { return false };
-        (taking.step, taking.due) = (next, now);
-        true
+    /// By which grant the room will be this node's that was offered in this epoch, and is being made ready.
+    fn ready(&self, room: &str, offered: Epoch) -> Option<&Grant> {
+        match &self.taking.get(room)?.step {
+            Coming::Ready { offered: is, grant } if *is == offered => Some(grant),
+            _ => None,
+        }
     }
 
-    /// Nobody has the room any more that was made ready.
-    pub(super) fn abandon(&mut self, room: &str) {
+    fn go_on(&mut self, now: Instant, room: &str, step: Coming) {
         if let Some(taking) = self.taking.get_mut(room) {
-            taking.abandoned = true;
+            (taking.step, taking.due) = (step, now);
+        }
+    }
+
+    /// Nobody needs the room any more that would be this node's by this grant.
+    pub(super) fn abandon(&mut self, now: Instant, room: &str, of: &Grant) {
+        let Some(taking) = self.taking.get_mut(room) else { return };
+        match &mut taking.step {
+            Coming::Ready { offered, grant } if grant.is(of) => {
+                let decline = Coming::Decline { offered: *offered, why: "it has ended there".to_owned() };
+                // Whoever knows better says so at once.
+                self.go_on(now + AGAIN, room, decline);
+            }
+            Coming::Take { grant, abandoned, .. } if grant.is(of) => *abandoned = true,
+            _ => {}
         }
     }
 
@@ -251,15 +271,15 @@ impl Transfers {
                 return None;
             }
             (Going::Conclude { .. }, Some(Said::Kept { epoch, why })) => {
-                core.kept(room, *epoch);
+                giving.grant.since(*epoch);
                 Outcome::Kept { room: room.clone(), why: why.clone() }
             }
             (Going::Conclude { .. }, Some(Said::At(node, _))) => {
-                core.gave(room);
+                core.gave(room, &giving.grant);
                 Outcome::Gone { room: room.clone(), node: Box::new(node.clone()) }
             }
             (Going::Conclude { .. }, Some(Said::Nowhere | Said::Lost)) => {
-                core.gave(room);
+                core.gave(room, &giving.grant);
                 Outcome::Lost { room: room.clone() }
             }
             (Going::Conclude { .. }, _) => {
@@ -288,16 +308,18 @@ impl Transfers {
                 return None;
             }
             (Coming::Look, Some(Said::Offered { epoch, parcel })) => {
-                taking.step = Coming::Ready { offered: *epoch };
-                let (room, offered) = (room.clone(), *epoch);
-                return Some(Outcome::Offered { room, offered, parcel: parcel.clone() });
+                let (room, offered, parcel, grant) = (room.clone(), *epoch, parcel.clone(), core.arriving());
+                taking.step = Coming::Ready { offered, grant: grant.clone() };
+                return Some(Outcome::Offered { room, offered, parcel, grant });
             }
-            (Coming::Take { kind, .. }, Some(Said::Ours { epoch, .. })) => {
-                let taken = core.took(room, *epoch, kind, false);
-                if taking.abandoned {
-                    core.let_go(room, &taken.owned);
-                    None
+            (Coming::Take { grant, abandoned, .. }, Some(Said::Ours { epoch, .. })) => {
+                grant.since(*epoch);
+                let has = core.took(room, grant.clone());
+                if *abandoned || !has.is(grant) {
+                    core.let_go(room, &has);
+                    Some(Outcome::NotTaken { room: room.clone() })
                 } else {
+                    has.begins();
                     Some(Outcome::Taken { room: room.clone() })
                 }
             }

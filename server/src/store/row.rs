@@ -85,6 +85,11 @@ impl Row {
         postcard::to_stdvec(&Beginning { room: self.name().to_owned(), row: self.encode()? })
     }
 
+    /// Whether a row was encoded by a server of this version, as far as it says.
+    pub(crate) fn is_of_this_version(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&LAYOUT)
+    }
+
     /// A row as it was encoded, or why it is none.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let (version, rest) = bytes.split_first().ok_or("its checkpoint is empty")?;

@@ -1,5 +1,6 @@
 //! Checkpoints as Redis has them: a byte that says whether what follows is compressed, and the row.
 
+use super::Unread;
 use crate::store::Row;
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use std::io::{Read as _, Write as _};
@@ -23,15 +24,21 @@ pub(super) fn pack(row: &Row) -> Result<Vec<u8>, String> {
 }
 
 /// The same.
-pub(super) fn unpack(packed: &[u8]) -> Result<Row, String> {
-    match packed.split_first() {
-        Some((0, row)) => Row::decode(row),
+pub(super) fn unpack(packed: &[u8]) -> Result<Row, Unread> {
+    let mut unpacked = Vec::new();
+    let row = match packed.split_first() {
+        Some((0, row)) => row,
         Some((1, packed)) => {
-            let mut row = Vec::new();
-            let read = DeflateDecoder::new(packed).read_to_end(&mut row);
-            read.map_err(|error| format!("its checkpoint is damaged: {error}"))?;
-            Row::decode(&row)
+            let read = DeflateDecoder::new(packed).read_to_end(&mut unpacked);
+            read.map_err(|error| Unread::Damaged(format!("its checkpoint is damaged: {error}")))?;
+            &unpacked[..]
         }
-        _ => Err("its checkpoint is damaged".to_owned()),
-    }
+        Some((packing, _)) => {
+            let why = format!("its checkpoint is packed in a way that this server does not know: {packing}");
+            return Err(Unread::OtherVersion(why));
+        }
+        None => return Err(Unread::Damaged("its checkpoint is damaged".to_owned())),
+    };
+    let of_whom = if Row::is_of_this_version(row) { Unread::Damaged } else { Unread::OtherVersion };
+    Row::decode(row).map_err(of_whom)
 }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     select,
     sync::{mpsc, oneshot},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
 };
 
 /// When to ask again, if Redis does not answer.
@@ -26,22 +26,19 @@ pub(super) struct Reading {
     pub room: Arc<str>,
     pub node: Incarnation,
     pub epoch: Epoch,
+    /// Longest time for the answer.
+    pub limit: Duration,
     pub tell: oneshot::Sender<Result<Option<KeptRoom>, Unread>>,
 }
 
 /// Reads what is wanted, as long as somebody may want something.
-pub(super) async fn read(
-    mut wanted: mpsc::UnboundedReceiver<Reading>,
-    way: Way,
-    call: Call,
-    limit: Duration,
-) {
+pub(super) async fn read(mut wanted: mpsc::UnboundedReceiver<Reading>, way: Way, call: Call) {
     let (script, mut under_way) = (Script::new(super::SCRIPT), FuturesUnordered::new());
     loop {
         select! {
             Some(()) = under_way.next() => {}
             reading = wanted.recv() => {
-                let Some(Reading { room, node, epoch, tell }) = reading else { return };
+                let Some(Reading { room, node, epoch, limit, tell }) = reading else { return };
                 let (script, way, call) = (&script, &way, &call);
                 under_way.push(async move {
                     let mut read = script.prepare_invoke();
@@ -56,20 +53,23 @@ pub(super) async fn read(
 }
 
 async fn kept(asked: Result<Vec<Vec<u8>>, Failure>) -> Result<Option<KeptRoom>, Unread> {
-    let unavailable = |why: String| Unread::Unavailable(Unavailable { why, wait: AGAIN });
-    let values = asked.map_err(|failure| unavailable(failure.to_string()))?;
+    let unavailable = |why: String| Unavailable { why, wait: AGAIN };
+    let values = asked.map_err(|failure| match failure {
+        Failure::Slow(_) => Unread::Slow(unavailable(failure.to_string())),
+        failure => Unread::Unavailable(unavailable(failure.to_string())),
+    })?;
     match &values[..] {
         [word] if word == b"nothing" => Ok(None),
         [word, passed, _, _] if word == b"kept" => {
             let passed = String::from_utf8_lossy(passed).parse().unwrap_or(0);
             let passed = Duration::from_millis(passed) + ON_ITS_WAY;
-            let gathered = move || -> Result<KeptRoom, String> {
+            let gathered = move || {
                 let (row, journal) = (&values[2], &values[3]);
-                Ok(KeptRoom::gathered(unpack(row)?, journal, passed))
+                Ok(Some(KeptRoom::gathered(unpack(row)?, journal, passed)))
             };
-            let gathered = spawn_blocking(gathered).await;
-            gathered.unwrap_or_else(|error| Err(error.to_string())).map(Some).map_err(Unread::Bad)
+            let stopped = |error: JoinError| Unread::Unavailable(unavailable(error.to_string()));
+            spawn_blocking(gathered).await.unwrap_or_else(|error| Err(stopped(error)))
         }
-        _ => Err(unavailable("another node has the room by now".to_owned())),
+        _ => Err(Unread::Unavailable(unavailable("another node has the room by now".to_owned()))),
     }
 }
