@@ -15,7 +15,7 @@
 //! | [`users`], [`memory`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
-//! | `real` | the script in a real Redis: tests |
+//! | `real`, `same` | the script in a real Redis, and that it does what the model does: tests |
 //!
 //! **Leases are nodes', not rooms'.** A node renews one lease, five times in its length, and says with it
 //! what it has to do. A room's record names the node that has it, by its *incarnation*, and is good for as
@@ -81,6 +81,8 @@ mod way;
 mod model;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod same;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]

@@ -41,10 +41,8 @@ elseif operation == 'offer' or operation == 'take' or operation == 'conclude' th
       return answer('nowhere')
     end
     local epoch = next_epoch()
-    call('SREM', rooms(is[1]), room)
-    call('HSET', key, 'node', me, 'epoch', epoch, 'taken', ARGV[6])
-    call('PERSIST', key)
-    call('SADD', rooms(me), room)
+    own(room, me, epoch)
+    call('HSET', key, 'taken', ARGV[6])
     call('DEL', moving(room))
     tell(is[1], 'over', room)
     return answer('ours', epoch)
