@@ -16,12 +16,16 @@ use crate::{
     metrics::{MIGRATIONS_FAILED, Metrics},
     nodes::{Arrival, Given, NoTarget, Node, Nodes, Unavailable},
     registry::{Listed, Registry},
-    room::{Begin, Depart, Freeze, Frozen, Goes, Thaw},
+    room::{Begin, Depart, Freeze, Frozen, Goes, Thaw, core::Carried},
 };
 use bytes::Bytes;
 use driftless_proto::wire;
 use futures_util::{StreamExt as _, stream};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::{Semaphore, oneshot},
     task::spawn_blocking,
@@ -207,26 +211,19 @@ impl Mover {
         let Some(grant) = grant_of(&listed) else { return Err(MoveError::Lost(name.to_owned())) };
         let (tell, frozen) = oneshot::channel();
         listed.room.do_send(Freeze(tell));
-        let frozen = match timeout(FREEZE_LIMIT, frozen).await {
+        let Frozen { carried, due, spectators, stands } = match timeout(FREEZE_LIMIT, frozen).await {
             Ok(Ok(Ok(frozen))) => frozen,
             Ok(Ok(Err(Goes::Busy)) | Err(_)) => return Err(MoveError::Busy(name.to_owned())),
             Ok(Ok(Err(Goes::Late))) | Err(_) => return Err(MoveError::Late(name.to_owned())),
         };
-        let due = frozen.due;
-        let packed = self.pack(frozen, &listed).await;
+        let kept = |why| MoveError::Kept { room: name.to_owned(), why };
+        let parcel = self.pack(carried, due, spectators, &listed).await.map_err(kept)?;
+        if parcel.len() > MOST {
+            return Err(MoveError::TooLarge { room: name.to_owned(), bytes: parcel.len() });
+        }
         // Its share of the server's totals is given back when nobody lists it any more.
         let Listed { shared, room, .. } = listed;
-        let thawed = |error| {
-            room.do_send(Thaw);
-            Err(error)
-        };
-        let parcel = match packed {
-            Ok(parcel) => parcel,
-            Err(why) => return thawed(MoveError::Kept { room: name.to_owned(), why }),
-        };
-        if parcel.len() > MOST {
-            return thawed(MoveError::TooLarge { room: name.to_owned(), bytes: parcel.len() });
-        }
+        stands.until_told();
         match self.nodes.give(&shared.name, grant, incarnation.clone(), parcel).await {
             Given::Gone(node) => {
                 self.registry.departs(shared.clone(), clock::now());
@@ -244,7 +241,8 @@ impl Mover {
             Given::Kept(why) => {
                 let why =
                     why.unwrap_or_else(|| "the other node has ended, or has not taken it in time".to_owned());
-                thawed(MoveError::Kept { room: name.to_owned(), why })
+                room.do_send(Thaw);
+                Err(kept(why))
             }
             Given::Lost => {
                 room.do_send(Depart(None));
@@ -255,7 +253,9 @@ impl Mover {
 
     async fn pack(
         &self,
-        Frozen { carried, due, spectators }: Frozen,
+        carried: Carried,
+        due: Instant,
+        spectators: u32,
         listed: &Listed,
     ) -> Result<Bytes, String> {
         let (setup, maker, durability) = ((*listed.setup).clone(), listed.maker, listed.durability);

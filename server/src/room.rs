@@ -36,6 +36,6 @@ pub use actor::{
 };
 pub use address::{Handled, RoomAddr};
 pub(crate) use checkpoints::{CheckpointSink, Checkpoints};
-pub use moving::{Begin, Depart, Freeze, Frozen, Goes, Thaw};
+pub use moving::{Begin, Depart, Freeze, Frozen, Goes, Stands, Thaw};
 pub(crate) use shell::SPREAD_FROM;
 pub use shell::{Housing, Listing, RoomSettings, Seated, Shell};

@@ -25,7 +25,8 @@ use driftless_server::{
     },
     metrics::Metrics,
     room::{
-        Carry, Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
+        Carry, Freeze, Frozen, Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
+        Thaw,
         core::{Effect, LAST_TICK, RoomCore},
         events::{Events, Hear},
         jobs::{Asked, Work},
@@ -383,4 +384,53 @@ async fn a_room_that_continues_elsewhere_takes_no_seat_with_it_that_cannot_be_re
     let seats = carried.seats(&shared, &limits);
     assert_eq!(seats.iter().map(|kept| kept.seat.player).collect::<Vec<_>>(), [1, 4]);
     until("what the game reported is heard", || around.0.heard.lock().unwrap().len() == 2).await;
+}
+
+/// The room stands still.
+async fn frozen(room: &RoomAddr) -> Frozen {
+    let (tell, told) = oneshot::channel();
+    room.do_send(Freeze(tell));
+    let (told, frozen) = (Mutex::new(told), Mutex::new(None));
+    until("the room stands still", || {
+        tick();
+        let mut frozen = frozen.lock().unwrap();
+        *frozen = frozen.take().or(told.lock().unwrap().try_recv().ok());
+        frozen.is_some()
+    })
+    .await;
+    frozen.into_inner().unwrap().flatten().expect("it can stand still")
+}
+
+#[actix::test]
+async fn a_room_stands_still_for_another_node_as_long_as_somebody_wants_it_to() {
+    let around = Around::default();
+    let (shared, room) = start(Schedule::new(Instant::now(), 100), &around).await;
+    let ticks = || shared.tick.load(Ordering::Relaxed);
+    let goes_on = async |from| {
+        until("it goes on", || {
+            tick();
+            ticks() > from
+        })
+        .await;
+    };
+    // Whoever wanted it to has not waited for the answer, or has failed.
+    let stands = frozen(&room).await;
+    let at = ticks();
+    for _ in 0..5 {
+        actix::clock::sleep(Duration::from_millis(20)).await;
+        tick();
+        assert_eq!(ticks(), at);
+    }
+    drop(stands);
+    goes_on(at).await;
+    // Another node may have it.
+    frozen(&room).await.stands.until_told();
+    let at = ticks();
+    for _ in 0..5 {
+        actix::clock::sleep(Duration::from_millis(20)).await;
+        tick();
+        assert_eq!(ticks(), at);
+    }
+    room.do_send(Thaw);
+    goes_on(at).await;
 }

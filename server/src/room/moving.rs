@@ -1,11 +1,11 @@
 //! A room on its way to another node: what its actor is told.
 
-use super::{actor::Room, address::Handled, core::Carried};
+use super::{RoomAddr, actor::Room, address::Handled, core::Carried};
 use crate::ground::report::LeaveReason;
 use actix::{Context, Handler, Message};
 use driftless_proto::wire;
 use driftless_sim::PlayerId;
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 
 /// A room that stands still, and all of it.
@@ -17,6 +17,37 @@ pub struct Frozen {
     pub due: Instant,
     /// Those who watch it.
     pub spectators: u32,
+    /// It goes on here when this is dropped.
+    pub stands: Stands,
+}
+
+/// A room that stands still until this is dropped, whatever becomes of whoever has it: then it goes on where
+/// it is.
+pub struct Stands(Option<RoomAddr>);
+
+impl Stands {
+    pub(super) fn still(room: RoomAddr) -> Self {
+        Self(Some(room))
+    }
+
+    /// From now on, only [`Thaw`] and [`Depart`] end it: another node may have the room.
+    pub fn until_told(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Stands {
+    fn drop(&mut self) {
+        if let Some(room) = &self.0 {
+            room.do_send(Thaw);
+        }
+    }
+}
+
+impl fmt::Debug for Stands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stands")
+    }
 }
 
 /// Why a room does not stand still.

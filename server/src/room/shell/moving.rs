@@ -11,7 +11,7 @@ use crate::{
         close::Close,
         report::{LeaveReason, LostReason, Report},
     },
-    room::moving::{Frozen, Goes},
+    room::moving::{Frozen, Goes, Stands},
 };
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::PlayerId;
@@ -90,7 +90,8 @@ impl Shell {
         carried.still_told();
         let due = self.core.schedule().deadline(self.core.tick_number().into());
         let spectators = u32::try_from(self.core.spectators().len()).unwrap_or(u32::MAX);
-        if tell.send(Ok(Frozen { carried, due, spectators })).is_ok() {
+        let stands = Stands::still(self.address.clone());
+        if tell.send(Ok(Frozen { carried, due, spectators, stands })).is_ok() {
             self.way = Way::Frozen { left: Vec::new() };
         }
     }
