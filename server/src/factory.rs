@@ -620,15 +620,13 @@ impl Factory {
                 None => shell.made(),
                 Some((carried, kept, None)) => shell.go_on(carried, kept),
                 Some((carried, kept, Some(came))) => {
-                    shell.go_on(carried, kept);
-                    shell.is_ready(after, came.instant(clock), came.spectators);
+                    shell.is_ready(carried, kept, after, came.instant(clock), came.spectators);
                 }
             }
             checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints, at_once));
             shell
         });
         services.metrics.rooms.inc();
-        services.metrics.rooms_created.inc();
         if is_new {
             info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
         }

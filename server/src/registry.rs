@@ -316,7 +316,7 @@ impl Listing for Registry {
         }
     }
 
-    fn room_ended(&self, room: &RoomShared, reason: &'static str) {
+    fn room_ended(&self, room: &RoomShared, reason: Option<&'static str>) {
         let ends = |name: &Arc<str>, listed: &Listed| {
             // Another room may have the name by now.
             let ends = listed.shared.id == room.id;
@@ -327,7 +327,7 @@ impl Listing for Registry {
         };
         if self.rooms.remove_if(&room.name, ends).is_some() {
             self.metrics.rooms.dec();
-            self.metrics.rooms_ended.inc(reason);
+            reason.into_iter().for_each(|reason| self.metrics.rooms_ended.inc(reason));
             if is_nearly_empty(self.rooms.len(), self.rooms.capacity()) {
                 self.rooms.shrink_to_fit();
             }

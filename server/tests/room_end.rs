@@ -130,7 +130,7 @@ impl Handler<Report> for Around {
 impl Listing for Ends {
     fn seat_taken(&self, _: &Seat, _: RoomAddr) {}
     fn seat_ended(&self, _: &ResumeToken) {}
-    fn room_ended(&self, _: &RoomShared, reason: &'static str) {
+    fn room_ended(&self, _: &RoomShared, reason: Option<&'static str>) {
         let start = Instant::now();
         while !self.heard.lock().unwrap().iter().any(|event| event["event"] == "ended") {
             if start.elapsed() > Duration::from_secs(5) {
@@ -139,7 +139,7 @@ impl Listing for Ends {
             }
             thread::yield_now();
         }
-        self.ended.lock().unwrap().push(reason);
+        self.ended.lock().unwrap().extend(reason);
     }
 }
 

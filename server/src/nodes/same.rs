@@ -2,12 +2,13 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Incarnation, Owned, Said},
+    depot::Outcome,
     link::Link,
-    model::{Keep, Model, Outcome},
+    model::{Keep, Model},
     node::{Node, tests::node},
     script::Call,
 };
-use crate::redis_server::RedisServer;
+use crate::redis_server::Redis;
 use proptest::{prelude::*, test_runner::TestRunner};
 use redis::{Commands as _, Connection};
 use std::{cell::Cell, collections::BTreeMap, sync::Arc, time::Duration};
@@ -321,7 +322,7 @@ fn plain(said: Said) -> Said {
 
 #[test]
 fn the_scripts_in_redis_do_what_their_model_does() {
-    let (redis, number) = (RedisServer::start(), Cell::new(0));
+    let (redis, number) = (Redis::start(), Cell::new(0));
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let client = std::cell::RefCell::new(redis.client());
     let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };

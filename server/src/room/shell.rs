@@ -133,8 +133,8 @@ pub trait Listing: Send + Sync {
     fn seat_taken(&self, seat: &Seat, room: RoomAddr);
     /// A seat has ended: its token is invalid.
     fn seat_ended(&self, token: &ResumeToken);
-    /// A room has ended. `reason` is for the metrics.
-    fn room_ended(&self, room: &RoomShared, reason: &'static str);
+    /// A room has ended. `reason` is for the metrics; without one, it does not count there.
+    fn room_ended(&self, room: &RoomShared, reason: Option<&'static str>);
 }
 
 /// A player has a seat: what the connection needs.
@@ -191,6 +191,7 @@ impl Shell {
 
     /// It is a new room: tells the world outside.
     pub(crate) fn made(&self) {
+        self.settings.metrics.rooms_created.inc();
         if self.refused.is_none() && self.settings.events.are_heard() {
             self.settings.events.push(RoomEvent::Made { room: RoomView::of(self.shared()) });
         }
@@ -531,7 +532,7 @@ impl Shell {
             self.settings.events.push(RoomEvent::Ended { room, why: metric, reason });
         }
         if let Some(listing) = listing {
-            listing.room_ended(self.core.shared(), metric);
+            listing.room_ended(self.core.shared(), Some(metric));
         }
         self.address.do_send(Ended);
         self.address.end();
@@ -658,7 +659,7 @@ impl Shell {
         Ok(self.seated(seat))
     }
 
-    fn npc_seated(&mut self, npc: Npc) {
+    fn npc_seated(&self, npc: Npc) {
         let Npc { player, user, name } = npc;
         self.report_joined(player, user, name, Arc::default(), true);
     }
@@ -823,9 +824,19 @@ impl Shell {
 
     /// The room goes on where that of another process stopped. Its seats wait for their players.
     pub(crate) fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
-        let members: Vec<_> = seats.iter().map(|kept| kept.seat.clone()).collect();
+        self.take_up(carried, seats);
+        self.announce();
+    }
+
+    fn take_up(&mut self, carried: Carried, seats: Vec<Kept>) {
         self.core.go_on(carried, seats);
         self.played = self.shared().tick_rate;
+    }
+
+    /// Its seats are here.
+    fn announce(&self) {
+        self.settings.metrics.rooms_created.inc();
+        let members: Vec<_> = self.core.seats().iter().map(|taken| taken.seat.clone()).collect();
         let now = self.settings.clock.micros(clock::now());
         members.iter().for_each(|seat| seat.vitals.set_last_seen(now));
         // In order of number, as presence wants it.

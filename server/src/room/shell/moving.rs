@@ -11,7 +11,10 @@ use crate::{
         close::Close,
         report::{LeaveReason, LostReason, Report},
     },
-    room::moving::{Frozen, Goes, Stands},
+    room::{
+        core::{Carried, Kept},
+        moving::{Frozen, Goes, Stands},
+    },
 };
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::PlayerId;
@@ -103,9 +106,17 @@ impl Shell {
         }
     }
 
-    /// It was made from what another node has frozen.
-    /// Its ticks count on from this one.
-    pub(crate) fn is_ready(&mut self, tick: u32, since: Instant, spectators: u32) {
+    /// It was made from what another node has frozen, and is not this node's yet: nobody is told of it. Its
+    /// ticks count on from this one.
+    pub(crate) fn is_ready(
+        &mut self,
+        carried: Carried,
+        seats: Vec<Kept>,
+        tick: u32,
+        since: Instant,
+        spectators: u32,
+    ) {
+        self.take_up(carried, seats);
         self.core.count_on_from(tick);
         self.way = Way::Ready { since, spectators };
     }
@@ -113,6 +124,7 @@ impl Shell {
     /// It is this node's.
     pub(in crate::room) fn begin(&mut self) {
         if let Way::Ready { since, spectators } = self.way {
+            self.announce();
             self.way = Way::Waits { since, until: clock::now() + HOLD, spectators };
             // What the other node has written of it is of another epoch.
             self.write_checkpoint();
@@ -168,15 +180,16 @@ impl Shell {
     pub(in crate::room) fn depart(&mut self, to: Option<Arc<wire::Moved>>) -> Vec<(PlayerId, LeaveReason)> {
         let way = mem::take(&mut self.way);
         match (to, &way) {
-            (Some(to), _) => self.gone(&Close::moved(to)),
+            (Some(to), _) => self.gone(&Close::moved(to), Some("moved")),
             // It has never been this node's.
-            (None, Way::Ready { .. }) => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT)),
+            (None, Way::Ready { .. }) => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT), None),
             (None, _) => self.end(CloseCode::NodeLost, ADRIFT, "node_lost"),
         }
         if let Way::Frozen { left } = way { left } else { Vec::new() }
     }
 
-    fn gone(&mut self, close: &Close) {
+    /// `metric`: why it has ended, if it counts.
+    fn gone(&mut self, close: &Close, metric: Option<&'static str>) {
         if mem::replace(&mut self.ended, true) {
             return;
         }
@@ -193,7 +206,7 @@ impl Shell {
         if let Some(listing) = self.settings.listing.upgrade() {
             // First the room: whoever finds it no more looks for it at other nodes, and does not take the
             // seat for lost.
-            listing.room_ended(self.core.shared(), "moved");
+            listing.room_ended(self.core.shared(), metric);
             self.core.seats().iter().for_each(|taken| listing.seat_ended(&taken.seat.token));
         }
         self.fanouts.close_all(close);
