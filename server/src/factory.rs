@@ -133,6 +133,22 @@ struct Budget {
     hold: Option<Hold>,
 }
 
+/// What a room is to be.
+struct Plan {
+    id: RoomId,
+    name: Arc<str>,
+    kind: GameKind,
+    setup: Setup<String>,
+    maker: Maker,
+    durability: Durability,
+    members: Members,
+    spectating: Spectating,
+    /// Its name is this node's.
+    hold: Option<Hold>,
+    /// It has its share within limits that may have been others, and keeps it whatever they are now.
+    exists: bool,
+}
+
 /// A room that has not started yet.
 struct Made {
     shared: Arc<RoomShared>,
@@ -387,18 +403,9 @@ impl Factory {
         }
         spec::check_info(&spec.info)?;
         let spectating = self.spectating(&kind, spec)?;
-        let made = self.admit(
-            id,
-            name,
-            kind,
-            setup,
-            maker,
-            durability,
-            Members::default(),
-            spectating,
-            hold,
-            false,
-        )?;
+        let (members, exists) = (Members::default(), false);
+        let made =
+            self.admit(Plan { id, name, kind, setup, maker, durability, members, spectating, hold, exists })?;
         spec.info.iter().for_each(|(key, value)| made.shared.notice.set_info(key.clone(), value.clone()));
         Ok(Made { trace: spec.trace, ..made })
     }
@@ -428,22 +435,9 @@ impl Factory {
         self.kinds.get(name).cloned().ok_or_else(|| FactoryError::UnknownKind(name.to_owned()))
     }
 
-    /// Takes a room's share of what the server has. What `exists` already has it within limits that may have
-    /// been others, and takes it whatever they are now.
-    #[allow(clippy::too_many_arguments, reason = "all that a room is")]
-    fn admit(
-        &self,
-        id: RoomId,
-        name: Arc<str>,
-        kind: GameKind,
-        setup: Setup<String>,
-        maker: Maker,
-        durability: Durability,
-        members: Members,
-        spectating: Spectating,
-        hold: Option<Hold>,
-        exists: bool,
-    ) -> Result<Made, FactoryError> {
+    /// Takes a room's share of what the server has.
+    fn admit(&self, plan: Plan) -> Result<Made, FactoryError> {
+        let Plan { id, name, kind, setup, maker, durability, members, spectating, hold, exists } = plan;
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
         }

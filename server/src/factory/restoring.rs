@@ -1,6 +1,6 @@
 //! Rooms that go on: from another process, from a store, from a recording.
 
-use super::{Came, Factory, FactoryError, GoesOn};
+use super::{Came, Factory, FactoryError, GoesOn, Plan};
 use crate::{
     carry,
     ground::{durability::Durability, members::Members, sight::Spectating},
@@ -189,8 +189,9 @@ impl Factory {
     ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
         let (maker, members) = (Maker::Operator, Members::default());
-        let made =
-            self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating, hold, true)?;
+        let (of, exists) = (name.clone(), true);
+        let plan = Plan { id, name: of, kind, setup, maker, durability, members, spectating, hold, exists };
+        let made = self.admit(plan)?;
         match self.registry.get_or_start(name, || self.start(made))? {
             (_, Found::Started) => Ok(()),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
@@ -214,20 +215,19 @@ impl Factory {
         let game = start::restore(&kind, &carried.state)?;
         let name: Arc<str> = carried.name.as_str().into();
         let members = Members::after(carried.members_version());
-        let spectating = carried.spectating;
-        let made = self.admit(
-            carried.id,
-            name.clone(),
+        let plan = Plan {
+            id: carried.id,
+            name: name.clone(),
             kind,
             setup,
             maker,
             durability,
             members,
-            spectating,
+            spectating: carried.spectating,
             hold,
-            came.is_none(),
-        );
-        let made = made?;
+            exists: came.is_none(),
+        };
+        let made = self.admit(plan)?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();

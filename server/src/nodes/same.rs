@@ -7,6 +7,7 @@ use super::{
     model::{Keep, Model},
     node::{Node, tests::node},
     script::Call,
+    way::Way,
 };
 use crate::redis_server::Redis;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -330,7 +331,8 @@ fn the_scripts_in_redis_do_what_their_model_does() {
         number.set(number.get() + 1);
         let prefix = format!("test-{}", number.get());
         let call = Call::new(&prefix, TTL);
-        let link = Link::new(redis.url().parse().unwrap(), call, 0, Duration::from_secs(5));
+        let way = Way::new(&redis.default_url().parse().unwrap(), &prefix);
+        let link = Link::new(way, call, 0, Duration::from_secs(5));
         let mut client = client.borrow_mut();
         let (model, lives) = (Model::new("r0", TTL), [0; NODES.len()]);
         let now = Duration::ZERO;
