@@ -398,7 +398,7 @@ async fn frozen(room: &RoomAddr) -> Frozen {
         frozen.is_some()
     })
     .await;
-    frozen.into_inner().unwrap().flatten().expect("it can stand still")
+    frozen.into_inner().unwrap().expect("it answers").expect("it can stand still")
 }
 
 #[actix::test]
