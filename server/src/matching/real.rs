@@ -22,7 +22,8 @@ impl Redis {
     }
 
     fn desk(&self, prefix: &str) -> Remote {
-        Remote::new(Way::new(&self.server.url().parse().unwrap(), prefix))
+        // The user of the guide has the keys of one prefix only.
+        Remote::new(Way::new(&self.server.default_url().parse().unwrap(), prefix))
     }
 }
 
