@@ -130,10 +130,10 @@ impl Both<'_> {
         format!("{{{}}}:{key}", self.prefix)
     }
 
-    /// An epoch of the room, as each of them counts.
+    /// An epoch of the room, as each of them counts. Before the first one: one that nothing has.
     fn epoch(&self, room: &str, back: usize) -> (Epoch, Epoch) {
         let of = self.epochs.get(room).map_or(&[][..], |of| &of[..]);
-        of.get(of.len().saturating_sub(1 + back)).copied().unwrap_or((1, 1))
+        of.get(of.len().saturating_sub(1 + back)).copied().unwrap_or((0, 0))
     }
 
     fn pair(&mut self, room: &Arc<str>, (model, real): (Epoch, Epoch)) -> Result<(), TestCaseError> {
