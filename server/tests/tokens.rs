@@ -194,7 +194,7 @@ fn a_token_opens_only_the_rooms_that_it_names() {
         let quic = wire::Join { identity_token: token.clone(), ..asked };
         assert_eq!(refused_on_quic(&server, quic), forbidden);
     }
-    assert_eq!(server.get("/v1/rooms").json()["rooms"], json!([]), "and no room was made");
+    assert_eq!(server.get_as_operator("/v1/rooms").json()["rooms"], json!([]), "and no room was made");
     let socket = upgrade(address, "?room=match-1&kind=cursors", &bearer(&token)).unwrap();
     assert_eq!(Player::on(socket, address, join("match-1")).welcomed().kind, "cursors");
 }
@@ -376,7 +376,7 @@ fn no_room_is_made_for_a_token_that_was_used() {
     let server = TestServer::start(Config { token_once: true, ..tokens::config() });
     once(&server, "lobby", "1").welcomed();
     assert_eq!(once(&server, "attic", "1").ended(), CloseCode::Unauthenticated);
-    let rooms = server.get("/v1/rooms").json();
+    let rooms = server.get_as_operator("/v1/rooms").json();
     assert_eq!(rooms["rooms"].as_array().unwrap().len(), 1, "{rooms}");
 }
 

@@ -157,7 +157,7 @@ pub(super) async fn may_look(state: &HttpState, request: &HttpRequest) -> Result
 fn knock(state: &HttpState, request: &HttpRequest) -> Result<Knock, ApiError> {
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let knock = Knock::new(TransportKind::WebSocket, source(state, request));
-    Ok(knock.of_request(headers, request.query_string())?)
+    knock.of_request(headers, request.query_string())
 }
 
 fn forbidden(message: String) -> ApiError {
