@@ -154,8 +154,9 @@ fn a_room_of_a_dead_node_is_had_elsewhere_once_its_lease_is_over() {
 #[test]
 fn a_node_that_dies_is_missed_and_one_that_says_goodbye_is_not() {
     let redis = Redis::start();
+    // Nodes look at each other each second: shorter leases may be over unseen.
     let start = || {
-        let args = ["--listen", "127.0.0.1:0", "--log", "warn", "--redis", &redis.url(), "--lease", "1s"];
+        let args = ["--listen", "127.0.0.1:0", "--log", "warn", "--redis", &redis.url(), "--lease", "2s"];
         Process::of(util::process::command(&args))
     };
     let (a, mut b, c) = (start(), start(), start());

@@ -363,8 +363,7 @@ impl Core {
                 let over = nodes.iter().filter_map(|(name, node)| Some((name, node.as_ref()?.1)));
                 let over = over.filter(|(name, left)| **name != self.me && is_silent(self.ttl, *left));
                 let next = over.map(|(_, left)| left + JUST_OVER).min().unwrap_or(LOOK);
-                // So often that nobody's lease is over unseen.
-                self.look_at = now + next.min(LOOK).min(self.ttl / 2);
+                self.look_at = now + next.min(LOOK);
                 // While rooms are registered again, nobody is dead for certain.
                 let settled = answer.settling.is_zero();
                 let dead = nodes.iter().filter(|(_, node)| node.is_none() && settled);
