@@ -54,6 +54,7 @@ mod admin;
 mod body;
 mod builtin;
 mod certificate;
+mod event_stream;
 mod file;
 mod front;
 mod guide;

@@ -1,6 +1,12 @@
 //! Finding a room to play in: matches and the lobby.
 
-use super::{ApiError, HttpState, access::source, body::Object, page::Limit, topics::wants_events};
+use super::{
+    ApiError, HttpState,
+    access::source,
+    body::Object,
+    event_stream::{self, wants_events},
+    page::Limit,
+};
 use crate::{
     door::Knock,
     ground::{
@@ -17,7 +23,6 @@ use crate::{
         lobby::{Changes, FRESH, Rooms, Wanted, changes},
         open_room::OpenRoom,
     },
-    transport::lease,
 };
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use bytes::Bytes;
@@ -233,11 +238,7 @@ pub(super) async fn lobby(
         let text = reader.next().await;
         Some((Ok::<_, Infallible>(text), reader))
     });
-    lease::make_endless();
-    let mut response = HttpResponse::Ok();
-    // For nginx, which would otherwise buffer events until there are 4 KiB of them.
-    response.content_type("text/event-stream").insert_header(("x-accel-buffering", "no"));
-    Ok(response.streaming(Box::pin(events)))
+    Ok(event_stream::stream(events))
 }
 
 /// A place among those who read something live, for as long as they do.

@@ -3,8 +3,8 @@
 use super::{
     ApiError, HttpState,
     body::Object,
+    event_stream::{self, wants_events},
     matching::{allowed, allowed_everywhere, party_of, player, reader_place},
-    topics::wants_events,
 };
 use crate::{
     ground::{api_error::TRY_AGAIN, whole::whole},
@@ -225,10 +225,7 @@ pub(super) async fn show(
         let (text, next) = news(&reader.0, wait).await;
         Some((Ok::<_, Infallible>(text), next.map(|wait| (reader, wait))))
     });
-    lease::make_endless();
-    let mut response = HttpResponse::Ok();
-    response.content_type("text/event-stream").insert_header(("x-accel-buffering", "no"));
-    Ok(response.streaming(Box::pin(events)))
+    Ok(event_stream::stream(events))
 }
 
 /// The next event of a ticket, and how long to wait for the one after. None: it was the last.

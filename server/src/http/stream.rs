@@ -1,7 +1,7 @@
 //! The stream of events, as Server-Sent Events (WHATWG HTML, section 9.2).
 
-use super::{ApiError, HttpState, access::Operator};
-use crate::{feed::Reader, transport::lease};
+use super::{ApiError, HttpState, access::Operator, event_stream};
+use crate::feed::Reader;
 use actix_rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use bytes::Bytes;
@@ -30,13 +30,7 @@ pub(super) async fn stream(
         let text = next(&mut reader).await;
         Some((Ok::<_, Infallible>(text), reader))
     });
-    lease::make_endless();
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type("text/event-stream")
-        // For nginx, which would otherwise buffer events until there are 4 KiB of them.
-        .insert_header(("x-accel-buffering", "no"));
-    Ok(response.streaming(Box::pin(events)))
+    Ok(event_stream::stream(events))
 }
 
 async fn next(reader: &mut Reader) -> Bytes {

@@ -2,17 +2,16 @@
 
 mod stream;
 
-use super::{ApiError, HttpState, access::source};
+use super::{ApiError, HttpState, access::source, event_stream};
 use crate::{
     door::{Denied, Knock},
     ground::{identity::TopicRights, tenure::Tenure, transport_kind::TransportKind},
     topics::{EventId, EventKind, Message, NotPublished, Reader, Refused},
-    transport::lease,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
     error::PayloadError,
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode},
     web,
 };
 use driftless_proto::{limits::MAX_TOPIC_EVENT, names::is_room_name};
@@ -83,22 +82,12 @@ pub(super) async fn read(
     Ok(follow(reader))
 }
 
-/// Whether a request is for what happens from now on.
-pub(super) fn wants_events(request: &HttpRequest) -> bool {
-    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
-}
-
 /// What a reader gets, as it comes. None: only the head is asked for.
 pub(super) fn follow(reader: Option<Reader>) -> HttpResponse {
-    let mut answer = HttpResponse::Ok();
-    answer
-        .content_type("text/event-stream")
-        // For nginx, which would otherwise buffer events until there are 4 KiB of them.
-        .insert_header(("x-accel-buffering", "no"));
-    let Some(reader) = reader else { return answer.finish() };
-    lease::make_endless();
-    answer.streaming(Events::new(reader))
+    match reader {
+        Some(reader) => event_stream::stream(Events::new(reader)),
+        None => event_stream::head().finish(),
+    }
 }
 
 /// Publishes something to all who read the topic.

@@ -7,7 +7,7 @@ use super::{
     users::{LIMIT, MOST, REVOKED, USED, revoked_one, used},
     way::Way,
 };
-use crate::ground::once::Id;
+use crate::{clock::millis, ground::once::Id};
 use redis::{Script, pipe};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
@@ -57,7 +57,7 @@ async fn write(way: &Way, known: &Known) -> Result<(), Failure> {
     for tokens in (known.used)().chunks(PART) {
         let mut set = pipe();
         for (id, left) in tokens {
-            set.cmd("SET").arg(used(way, *id)).arg(USED).arg("PX").arg(millis(*left)).ignore();
+            set.cmd("SET").arg(used(way, *id)).arg(USED).arg("PX").arg(life(*left)).ignore();
         }
         way.ask(LIMIT, async |connection| set.query_async::<()>(connection).await).await?;
     }
@@ -66,14 +66,14 @@ async fn write(way: &Way, known: &Known) -> Result<(), Failure> {
         let mut call = script.prepare_invoke();
         call.key(way.key(REVOKED)).arg(MOST);
         for (user, left) in users {
-            call.key(revoked_one(way, user)).arg(&**user).arg(millis(*left));
+            call.key(revoked_one(way, user)).arg(&**user).arg(life(*left));
         }
         way.ask(LIMIT, async |connection| call.invoke_async::<()>(connection).await).await?;
     }
     Ok(())
 }
 
-/// At least one, or it is over at once.
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
+/// In milliseconds: at least one, or it is over at once.
+fn life(span: Duration) -> u64 {
+    millis(span).max(1)
 }

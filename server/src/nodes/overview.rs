@@ -15,7 +15,7 @@ use super::{
     node::Node,
     way::Way,
 };
-use crate::config::RedisUrl;
+use crate::{clock::millis, config::RedisUrl};
 use redis::{cmd, pipe};
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc, time::Duration};
@@ -227,10 +227,6 @@ impl Thread {
 
 fn unavailable(failure: Failure) -> Unavailable {
     Unavailable { why: failure.to_string(), wait: LIMIT }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

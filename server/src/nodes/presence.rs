@@ -22,7 +22,7 @@ use super::{
     node::Node,
     way::Way,
 };
-use crate::{config::RedisUrl, health::Part, metrics::Metrics, presence::whereabouts::Visit};
+use crate::{clock::millis, config::RedisUrl, health::Part, metrics::Metrics, presence::whereabouts::Visit};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use ledger::{Batch, Do, Ledger, Said};
 use redis::{Script, Value, cmd};
@@ -367,10 +367,6 @@ fn text(value: &Value) -> Option<&str> {
         Value::BulkString(bytes) => str::from_utf8(bytes).ok(),
         _ => None,
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

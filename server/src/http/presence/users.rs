@@ -1,10 +1,6 @@
 //! Where users are, at all nodes.
 
-use super::super::{
-    ApiError, HttpState,
-    access::source,
-    topics::{follow, wants_events},
-};
+use super::super::{ApiError, HttpState, access::source, event_stream::wants_events, topics::follow};
 use crate::{
     door::{Denied, Knock},
     ground::{tenure::Tenure, transport_kind::TransportKind},
