@@ -272,12 +272,10 @@ const SMALL: Trial = Trial {
 #[test]
 fn a_journaled_room_of_a_killed_node_goes_on_elsewhere_and_loses_a_moment_at_most() {
     let trial = Trial { rooms: 4, players: 3, ..SMALL };
-    let Kill { back, players, .. } = killed(trial);
-    for player in &players {
+    for player in &killed(trial).players {
         assert!(player.confirmed > 10 && player.said.len() > 3 && player.resumed == 1, "it played");
         assert!(has_lost_a_moment_at_most(player), "{:?}", player.rolled_back);
     }
-    assert!(at(&back, 1.0) < Duration::from_secs(4), "{back:?}");
 }
 
 // Nobody tells them that the process is gone: what is lost on the way to a closed port looks like any loss.
