@@ -235,28 +235,21 @@ impl Registry {
 
     /// The room with this name; if there is none, the one that `start` makes. Nobody else can make one
     /// meanwhile.
-    ///
-    /// # Errors
-    /// That of `start`.
-    pub fn get_or_start<E>(
-        &self,
-        name: &Arc<str>,
-        start: impl FnOnce() -> Result<Listed, E>,
-    ) -> Result<(Listed, Found), E> {
+    pub fn get_or_start(&self, name: &Arc<str>, start: impl FnOnce() -> Listed) -> (Listed, Found) {
         match self.rooms.entry(name.clone()) {
-            Entry::Occupied(there) if there.get().room.connected() => Ok((there.get().clone(), Found::There)),
+            Entry::Occupied(there) if there.get().room.connected() => (there.get().clone(), Found::There),
             Entry::Occupied(mut ended) => {
-                let listed = start()?;
+                let listed = start();
                 // It died without calling `room_ended`, so this does what that would have done.
                 self.seats.retain(|_, seat| !seat.room.is(&ended.get().room));
                 self.metrics.rooms.dec();
                 ended.insert(listed.clone());
-                Ok((listed, Found::Started))
+                (listed, Found::Started)
             }
             Entry::Vacant(free) => {
-                let listed = free.insert(start()?);
+                let listed = free.insert(start());
                 self.names.write().insert(name.clone());
-                Ok((listed.clone(), Found::Started))
+                (listed.clone(), Found::Started)
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Rooms that may be on other nodes, and those that are taken over from them.
 
 use super::{
-    Factory, FactoryError, LostRoom, kind_of, makes_none, of_kind,
+    Factory, FactoryError, LostRoom,
+    entering::{kind_of, makes_none, of_kind},
     restoring::{Stays, restored},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     ground::{identity::Identity, refusal::Refusal, source::Source},
     nodes::{self, Depot, Hold, NotHere, Unavailable, Unread},
     registry::Listed,
-    room::{RoomAddr, core::ResumeError},
+    room::core::ResumeError,
 };
 use driftless_proto::{names::is_room_name, wire};
 use futures_util::{StreamExt as _, stream};
@@ -79,17 +80,6 @@ impl Factory {
     /// A seat that is not here may be on another node.
     pub(super) fn may_be_elsewhere(&self, room: &str) -> bool {
         self.services.nodes.is_some() && is_room_name(room) && self.registry.get(room).is_none()
-    }
-
-    pub(super) fn ticket(
-        &self,
-        wanted: Wanted,
-        identity: Arc<Identity>,
-        room: RoomAddr,
-        players: u32,
-    ) -> Ticket {
-        let home = self.services.homes.for_player(&room, players);
-        Ticket { wanted, identity, room, home, place: None, once: None }
     }
 
     /// What is not here: makes it here or has it go on here, or says where it is.

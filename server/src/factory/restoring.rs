@@ -1,6 +1,6 @@
 //! Rooms that go on: from another process, from a store, from a recording.
 
-use super::{Came, Factory, FactoryError, GoesOn, Plan};
+use super::{Came, Factory, FactoryError, plan::Plan, starting::GoesOn};
 use crate::{
     carry,
     ground::{durability::Durability, members::Members, sight::Spectating},
@@ -192,7 +192,7 @@ impl Factory {
         let (of, exists) = (name.clone(), true);
         let plan = Plan { id, name: of, kind, setup, maker, durability, members, spectating, hold, exists };
         let made = self.admit(plan)?;
-        match self.registry.get_or_start(name, || self.start(made))? {
+        match self.registry.get_or_start(name, || self.start(made, None)) {
             (_, Found::Started) => Ok(()),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
         }
@@ -233,8 +233,7 @@ impl Factory {
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
         seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
         let goes_on = GoesOn { game, carried, kept, stored, came };
-        let (listed, found) =
-            self.registry.get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))?;
+        let (listed, found) = self.registry.get_or_start(&name, || self.start(made, Some(goes_on)));
         if found == Found::There {
             return Err(Stays::Unfit("another room has its name".to_owned()));
         }
