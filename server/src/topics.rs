@@ -9,7 +9,7 @@
 //! | [`reader`] | a place in a history |
 //! | [`subscriptions`] | what the client of a game reads over its connection |
 //! | [`watched`] | where users are, for whoever watches them |
-//! | [`remote`], [`stream`] | topics of many nodes, through Redis; what is said to it |
+//! | [`remote`], [`stream`], [`history`] | topics of many nodes, through Redis; what is said to it |
 //! | [`readers`] | how many may read, and how fast they may come |
 //!
 //! **A reader is a place, not a queue.** An event is encoded once, kept in the topic's ring, and shared by
@@ -21,6 +21,7 @@
 //! the newest only. So whoever is slow gets that, and nothing is missed.
 
 mod event;
+mod history;
 mod id;
 mod reader;
 mod readers;
@@ -32,7 +33,7 @@ mod topic;
 mod watched;
 
 pub(crate) use event::{EventKind, Message};
-pub(crate) use id::{BadId, EventId};
+pub(crate) use id::{EventId, Since};
 pub(crate) use reader::{Goodbye, Reader, Step};
 pub(crate) use readers::{Refused, between};
 pub(crate) use remote::Surroundings;
@@ -156,16 +157,16 @@ impl Topics {
         Ok(id)
     }
 
-    /// Reads a topic, from after an id. `tenure`: who does, if that matters.
+    /// Reads a topic. `tenure`: who does, if that matters.
     pub(crate) fn read(
         &self,
         name: &str,
-        after: Option<EventId>,
+        since: &Since,
         tenure: Option<Tenure>,
         source: Source,
     ) -> Result<Reader, Refused> {
         let place = self.readers.enter(source)?;
-        Ok(Reader::new(vec![self.topic(name)], after, tenure, place))
+        Ok(Reader::new(vec![self.topic(name)], since, tenure, place))
     }
 
     /// Reads where users are.
@@ -178,7 +179,7 @@ impl Topics {
         let place = self.readers.enter(source)?;
         let topics: Option<_> = users.iter().map(|user| self.watched.topic(user)).collect();
         let topics = topics.ok_or(Refused::TooManyUsers(watched::MOST))?;
-        Ok(Reader::new(topics, None, tenure, place))
+        Ok(Reader::new(topics, &Since::Now, tenure, place))
     }
 
     /// The users that somebody watches.

@@ -7,7 +7,7 @@ mod util;
 use driftless_client::{Client, Options, TransportKind};
 use driftless_server::config::Config;
 use std::time::{Duration, Instant};
-use util::{TestServer, config, eventually, quic::wait, redis::Redis, sse::Sse, until};
+use util::{TestServer, config, eventually, process::Process, quic::wait, redis::Redis, sse::Sse, until};
 
 fn node_of(redis: &Redis) -> Config {
     let topics_open = vec!["open*".parse().unwrap()];
@@ -248,4 +248,118 @@ fn topics_of_all_nodes_together_are_as_many_and_as_large_as_may_be() {
     }
     assert_eq!(redis.says("EXISTS {driftless}:topic:open-3").unwrap().trim(), ":0");
     until("one that is too old makes room", || a.post("/v1/topics/open-3", "x").status == 200);
+}
+
+// Promise 2: what a reader has missed, it is told of.
+#[test]
+fn a_node_that_stood_still_while_its_readers_missed_events_tells_them() {
+    let redis = Redis::start();
+    let b = TestServer::start(Config { topic_history: 4, ..node_of(&redis) });
+    let options = format!("--redis {} --topics-open open* --topic-history 4 --lease 30s", redis.url());
+    let a = Process::start(&options.split(' ').collect::<Vec<_>>());
+    let begin = |path: &str| {
+        let mut reader = Sse::open(a.address(), path, "");
+        assert!(reader.next().unwrap().id.is_some());
+        reader
+    };
+    let mut reader = begin("/v1/topics/open");
+    let mut silent = begin("/v1/topics/open-silent");
+    let mut figure = begin("/v1/topics/open-figure");
+    let first = publish(&b, "/v1/topics/open", "first");
+    publish(&b, "/v1/topics/open-figure?latest=true", "0");
+    assert_eq!((reader.data(), figure.data()), ("first".into(), "0".into()));
+    a.signal(libc::SIGSTOP);
+    for n in 1..=10 {
+        publish(&b, "/v1/topics/open", &n.to_string());
+        publish(&b, "/v1/topics/open-silent", &n.to_string());
+        publish(&b, "/v1/topics/open-figure?latest=true", &n.to_string());
+    }
+    a.signal(libc::SIGCONT);
+    for (reader, mut read_to) in [(&mut reader, Some(first)), (&mut silent, None)] {
+        // Redis had somebody waiting for the first one.
+        let mut event = reader.event();
+        if event.data.as_deref() == Some("1") {
+            read_to = event.id;
+            event = reader.event();
+        }
+        assert_eq!(event.name.as_deref(), Some("gap"));
+        let after = event.data.unwrap();
+        assert!(read_to.is_none_or(|id| after.contains(&id)), "{after}");
+        assert_eq!([(); 4].map(|()| reader.data()), ["7", "8", "9", "10"]);
+    }
+    until("it has the newest: what was replaced is not missed", || figure.data() == "10");
+    publish(&b, "/v1/topics/open", "11");
+    assert_eq!(reader.data(), "11", "it goes on");
+}
+
+#[test]
+fn a_node_keeps_up_with_what_is_dropped_as_fast_as_it_comes_or_tells_its_readers() {
+    let redis = Redis::start();
+    let few = || Config { topic_history: 4, ..node_of(&redis) };
+    let (a, b) = (TestServer::start(few()), TestServer::start(few()));
+    let mut reader = read(&a, "/v1/topics/open", "");
+    publish(&b, "/v1/topics/open", "0");
+    assert_eq!(reader.data(), "0");
+    // No command of another gets between these.
+    let script = include_str!("../src/topics/topics.lua").trim_start_matches("#!lua");
+    let mut all = redis::pipe();
+    all.atomic();
+    for n in 1..=10 {
+        let arguments = ["{driftless}", "open", "9", "4", "100000", "60000", &n.to_string(), "", ""];
+        all.cmd("EVAL").arg(script).arg(1).arg("{driftless}:topics").arg(&arguments);
+    }
+    let _: redis::Value = all.query(&mut redis.client()).unwrap();
+    assert_eq!(reader.event().name.as_deref(), Some("gap"));
+    assert_eq!([(); 4].map(|()| reader.data()), ["7", "8", "9", "10"]);
+}
+
+#[test]
+fn what_a_node_with_a_shorter_history_has_dropped_is_a_gap_at_every_node() {
+    let redis = Redis::start();
+    let second = Duration::from_secs(1);
+    let short = || Config { topic_history: 3, topic_history_age: second, ..node_of(&redis) };
+    let (long, short) = (TestServer::start(node_of(&redis)), TestServer::start(short()));
+    let ids: Vec<_> = (0..9).map(|n| publish(&long, "/v1/topics/open", &n.to_string())).collect();
+    publish(&short, "/v1/topics/open", "9");
+    let back = |server: &TestServer, id: &str| {
+        let mut reader = read(server, "/v1/topics/open", &format!("last-event-id: {id}\r\n"));
+        let first = reader.event();
+        (first.name.is_some(), if first.name.is_some() { reader.data() } else { first.data.unwrap() })
+    };
+    let third = TestServer::start(node_of(&redis));
+    for server in [&long, &short, &third] {
+        assert_eq!(back(server, &ids[5]), (true, "7".into()));
+        assert_eq!(back(server, &ids[6]), (false, "7".into()));
+    }
+    // Of what was kept for a second, nothing is left, not even that it was there.
+    let last = publish(&short, "/v1/topics/open-2", "1");
+    publish(&short, "/v1/topics/open-2", "2");
+    until("it is over", || redis.says("EXISTS {driftless}:topic:open-2").unwrap().trim() == ":0");
+    let gone = format!("last-event-id: {last}\r\n");
+    for server in [&long, &short, &third] {
+        let mut silent = read(server, "/v1/topics/open-2", &gone);
+        assert_eq!(silent.event().name.as_deref(), Some("gap"));
+    }
+    publish(&long, "/v1/topics/open-2", "3");
+    for server in [&long, &short, &TestServer::start(node_of(&redis))] {
+        let mut back = read(server, "/v1/topics/open-2", &gone);
+        assert_eq!(back.event().name.as_deref(), Some("gap"));
+        assert_eq!(back.data(), "3");
+    }
+}
+
+#[test]
+fn a_history_of_many_pages_comes_whole() {
+    let redis = Redis::start();
+    let large = || Config { topic_history: 1_000, topic_history_bytes: 64 << 20, ..node_of(&redis) };
+    let (a, b) = (TestServer::start(large()), TestServer::start(large()));
+    let text = "x".repeat(16_000);
+    let first = publish(&a, "/v1/topics/open", "0");
+    (1..=300).for_each(|n| drop(publish(&a, "/v1/topics/open", &format!("{n} {text}"))));
+    let mut back = read(&b, "/v1/topics/open", &format!("last-event-id: {first}\r\n"));
+    for n in 1..=300 {
+        assert!(back.data().starts_with(&format!("{n} ")));
+    }
+    publish(&a, "/v1/topics/open", "301");
+    assert_eq!(back.data(), "301");
 }

@@ -6,7 +6,7 @@ use super::{ApiError, HttpState, access::source, event_stream};
 use crate::{
     door::{Denied, Knock},
     ground::{identity::TopicRights, tenure::Tenure, transport_kind::TransportKind},
-    topics::{EventId, EventKind, Message, NotPublished, Reader, Refused},
+    topics::{EventKind, Message, NotPublished, Reader, Refused, Since},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -28,9 +28,8 @@ const UNAVAILABLE: Duration = Duration::from_millis(500);
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct From {
-    /// Begin after the event with this id; 0: with everything that is kept. The header `Last-Event-ID` counts
-    /// instead, if there is one.
-    #[param(pattern = "^[0-9]{1,20}(-[0-9]{1,20})?$")]
+    /// Begin after the event with this id; 0: with everything that is kept. One that is no id of this server
+    /// is a `gap`. The header `Last-Event-ID` counts instead, if there is one.
     after: Option<String>,
 }
 
@@ -70,14 +69,12 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, ApiError> {
     check_name(&name)?;
     let tenure = who(&state, &request, &name, Right::Read).await?;
-    let header = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
-    let after = match header.filter(|id| !id.is_empty()).or(from.after.as_deref()) {
-        Some(id) => Some(id.parse::<EventId>().map_err(|error| bad("bad_event_id", error.to_string()))?),
-        None => None,
-    };
+    let header = request.headers().get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let header = header.as_deref().filter(|id| !id.is_empty());
+    let since = Since::of(header.or(from.after.as_deref()).unwrap_or_default());
     let reader = match request.method() {
         &Method::HEAD => None,
-        _ => Some(state.topics.read(&name, after, tenure, source(&state, &request))?),
+        _ => Some(state.topics.read(&name, &since, tenure, source(&state, &request))?),
     };
     Ok(follow(reader))
 }

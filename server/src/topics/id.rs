@@ -11,9 +11,41 @@ pub(crate) struct EventId {
 }
 
 /// The text is not an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id is MS-SEQ, as 1764230400000-0, or 0 for everything that is kept")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadId;
+
+/// What a reader has read before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Nothing: what is yet to come.
+    Now,
+    /// Everything up to this id.
+    After(EventId),
+    /// Something of another server, or of an earlier version: what it has missed cannot be known. (It is no
+    /// error: whoever has got such an id from a server, as pages do, can do nothing about it.)
+    Foreign(Box<str>),
+}
+
+impl Since {
+    /// As a reader says it; empty says nothing.
+    pub(crate) fn of(id: &str) -> Self {
+        match id.parse() {
+            _ if id.is_empty() => Self::Now,
+            Ok(id) => Self::After(id),
+            Err(BadId) => Self::Foreign(id.into()),
+        }
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now => Ok(()),
+            Self::After(id) => id.fmt(f),
+            Self::Foreign(id) => id.fmt(f),
+        }
+    }
+}
 
 impl EventId {
     /// Before all events.

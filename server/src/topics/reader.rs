@@ -3,7 +3,7 @@
 use super::{
     Place,
     event::Event,
-    id::EventId,
+    id::{EventId, Since},
     topic::{At, Next, Topic},
 };
 use crate::ground::tenure::{Tenancy, Tenure};
@@ -32,10 +32,10 @@ struct Part {
     from: From,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum From {
-    /// It has begun nowhere yet, and had read up to this id before.
-    Start(Option<EventId>),
+    /// It has begun nowhere yet.
+    Start(Since),
     After(At),
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Step {
     /// may have missed something since.
     Begun {
         at: EventId,
-        missed_after: Option<EventId>,
+        missed_after: Option<Since>,
     },
     Event(Arc<Event>),
     /// It gets no more.
@@ -63,13 +63,8 @@ pub(crate) struct Goodbye {
 }
 
 impl Reader {
-    pub(super) fn new(
-        topics: Vec<Arc<Topic>>,
-        after: Option<EventId>,
-        tenure: Option<Tenure>,
-        place: Place,
-    ) -> Self {
-        let part = |topic: Arc<Topic>| Part { key: topic.enter(), topic, from: From::Start(after) };
+    pub(super) fn new(topics: Vec<Arc<Topic>>, since: &Since, tenure: Option<Tenure>, place: Place) -> Self {
+        let part = |topic: Arc<Topic>| Part { key: topic.enter(), topic, from: From::Start(since.clone()) };
         Self { parts: topics.into_iter().map(part).collect(), first: 0, tenure, place }
     }
 
@@ -120,11 +115,12 @@ impl Reader {
 impl Part {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Step> {
         loop {
-            let at = match self.from {
-                From::After(at) => at,
-                From::Start(after) => {
-                    let (at, gap) = ready!(self.topic.poll_start(self.key, after, context));
-                    return self.begin(at, after.filter(|_| gap));
+            let at = match &self.from {
+                From::After(at) => *at,
+                From::Start(since) => {
+                    let (at, gap) = ready!(self.topic.poll_start(self.key, since, context));
+                    let missed_after = gap.then(|| since.clone());
+                    return self.begin(at, missed_after);
                 }
             };
             match ready!(self.topic.poll_next(self.key, at, context)) {
@@ -132,7 +128,7 @@ impl Part {
                     self.from = From::After(at.to(event.id));
                     return Poll::Ready(Step::Event(event));
                 }
-                Next::Moved { to, gap: true } => return self.begin(to, Some(at.id)),
+                Next::Moved { to, gap: true } => return self.begin(to, Some(Since::After(at.id))),
                 Next::Moved { to, gap: false } => self.from = From::After(to),
                 Next::Lost => {
                     return Poll::Ready(Step::Over(Goodbye {
@@ -145,7 +141,7 @@ impl Part {
         }
     }
 
-    fn begin(&mut self, at: At, missed_after: Option<EventId>) -> Poll<Step> {
+    fn begin(&mut self, at: At, missed_after: Option<Since>) -> Poll<Step> {
         self.from = From::After(at);
         Poll::Ready(Step::Begun { at: at.id, missed_after })
     }

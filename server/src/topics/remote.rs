@@ -4,9 +4,10 @@
 use super::{
     NotPublished,
     event::Message,
+    history::{Coming, Loaded, Watch},
     id::EventId,
     ring::Bounds,
-    stream::{self, Arrived, Keys, Loaded},
+    stream::{self, Arrived, Keys, Told},
     topic::Topic,
 };
 use crate::{
@@ -21,7 +22,7 @@ use parking_lot::Mutex;
 use redis::{RedisResult, Script, Value, aio::MultiplexedConnection};
 use std::{
     collections::HashMap,
-    io,
+    fmt, io, mem,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -44,8 +45,10 @@ const AGAIN: Duration = Duration::from_millis(250);
 const BAD: Duration = Duration::from_secs(5);
 /// Events that may be on their way to Redis at a time.
 const UNANSWERED: usize = 4_096;
-/// Histories that are got at a time: what is published meanwhile does not wait for all of them.
-const HISTORIES: usize = 64;
+/// Pages of histories that are got at a time: what is published meanwhile does not wait for all of them.
+const PAGES: usize = 64;
+/// The same, bytes.
+const BYTES: usize = 1 << 20;
 /// How long Redis waits if there are more.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -90,16 +93,23 @@ struct Followed {
 }
 
 /// What has arrived of a topic.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Place {
-    /// Its history is not here yet.
-    Unknown,
-    /// It has no history, so nothing is asked of it until it has: however many want to read what nobody
+    /// Its history is not all here yet.
+    Coming(Coming),
+    /// It had no history then, so nothing is asked of it until it has: however many want to read what nobody
     /// publishes, Redis is asked for no more than there is.
-    Silent,
+    Silent(EventId),
     After(EventId),
     /// Its key is no stream. It was looked at then.
     Bad(Instant),
+}
+
+impl Place {
+    /// Nothing is here yet.
+    fn unknown() -> Self {
+        Self::Coming(Coming::default())
+    }
 }
 
 /// What the thread knows.
@@ -169,8 +179,40 @@ impl Remote {
 
     /// Has the topic's events come here, its history first.
     pub(super) fn follow(&self, name: Arc<str>, topic: Weak<Topic>) {
-        self.reads.topics.lock().insert(name, Followed { topic, at: Place::Unknown });
+        self.reads.topics.lock().insert(name, Followed { topic, at: Place::unknown() });
         self.reads.more.notify_one();
+    }
+}
+
+/// A topic whose history is not all here.
+struct Missing {
+    name: Arc<str>,
+    topic: Weak<Topic>,
+    before: Option<EventId>,
+    bytes: usize,
+    was_bad: bool,
+}
+
+impl Reads {
+    /// The topics whose histories are not all here, those first of which least has come: one that is long
+    /// keeps no other waiting.
+    fn missing(&self) -> Vec<Missing> {
+        let missing = |(name, Followed { topic, at }): (&Arc<str>, &Followed)| {
+            let (before, bytes, was_bad) = match at {
+                Place::Coming(coming) => (coming.before(), coming.bytes(), false),
+                Place::Bad(since) if since.elapsed() >= BAD => (None, 0, true),
+                Place::Silent(_) | Place::After(_) | Place::Bad(_) => return None,
+            };
+            Some(Missing { name: name.clone(), topic: topic.clone(), before, bytes, was_bad })
+        };
+        let mut all: Vec<_> = self.topics.lock().iter().filter_map(missing).collect();
+        all.sort_by_key(|missing| missing.bytes);
+        all.truncate(PAGES + 1);
+        all
+    }
+
+    fn is_any_coming(&self) -> bool {
+        self.topics.lock().values().any(|followed| matches!(followed.at, Place::Coming(_)))
     }
 }
 
@@ -268,7 +310,7 @@ impl State {
                 sleep(AGAIN).await;
             }
             // What has been dropped meanwhile shows in the histories: they are read anew.
-            self.reads.topics.lock().values_mut().for_each(|followed| followed.at = Place::Unknown);
+            self.reads.topics.lock().values_mut().for_each(|followed| followed.at = Place::unknown());
         }
     }
 
@@ -279,8 +321,9 @@ impl State {
         let answer: Value = connection.ask(ANSWER, async |redis| newest.query_async(redis).await).await?;
         let newest = stream::newest(&answer).ok_or_else(|| nonsense(&answer))?;
         let mut own = vec![(self.nudge_key(), EventId::ZERO), (self.keys.new_topics(), newest)];
+        let mut watch = Watch::default();
         while !self.forget_unread() {
-            let more = self.load(&mut connection).await?;
+            let more = self.load(&mut connection, &mut watch).await?;
             let mut streams = own.clone();
             streams.extend(self.reads.topics.lock().iter().filter_map(|(name, followed)| {
                 let Place::After(at) = followed.at else { return None };
@@ -288,77 +331,103 @@ impl State {
             }));
             let read = stream::read(&streams, if more { MOMENT } else { BLOCK });
             self.around.reading.is_well();
-            let answer: Value =
+            let answer: Vec<Value> =
                 connection.ask(BLOCK + ANSWER, async |redis| read.query_async(redis).await).await?;
-            let arrived = stream::arrived(&self.keys, &answer).ok_or_else(|| nonsense(&answer))?;
-            self.arrived(arrived, &mut own);
+            let Told { asked_ms, streams, until_ms } =
+                stream::told(&self.keys, &answer).ok_or_else(|| nonsense(&answer))?;
+            watch.looks(asked_ms);
+            self.arrived(streams, &mut own, &watch);
+            watch.has_seen(until_ms);
         }
         Ok(())
     }
 
-    /// Gets some of the histories that are not here yet. Returns whether there are more. A topic whose
-    /// history makes no sense is nobody else's trouble: its readers wait.
-    async fn load(&self, connection: &mut Own) -> Result<bool, Failure> {
-        let missing: Vec<_> = {
-            let topics = self.reads.topics.lock();
-            let is_missing = |followed: &Followed| match followed.at {
-                Place::Unknown => true,
-                Place::Silent | Place::After(_) => false,
-                Place::Bad(since) => since.elapsed() >= BAD,
-            };
-            let some = topics.iter().filter(|(_, followed)| is_missing(followed)).take(HISTORIES + 1);
-            some.map(|(name, Followed { topic, at })| (name.clone(), topic.clone(), *at)).collect()
-        };
-        for (name, topic, was) in missing.iter().take(HISTORIES) {
-            let load = stream::load(&self.keys, name, &self.bounds);
+    /// Gets some pages of the histories that are not all here yet. Returns whether there are more. A topic
+    /// whose history makes no sense is nobody else's trouble: its readers wait.
+    async fn load(&self, connection: &mut Own, watch: &mut Watch) -> Result<bool, Failure> {
+        let (mut pages, mut bytes) = (0, 0);
+        for Missing { name, topic, before, was_bad, .. } in self.reads.missing() {
+            if pages == PAGES || bytes >= BYTES {
+                return Ok(true);
+            }
+            pages += 1;
+            let load = stream::load(&self.keys, &name, before);
             let answer: Result<Vec<Value>, _> =
                 connection.ask(ANSWER, async |redis| load.query_async(redis).await).await;
-            let loaded = match answer {
-                Ok(answer) => stream::loaded(&answer, self.now_ms(), &self.bounds),
+            let page = match answer {
+                Ok(answer) => stream::page(&answer, &self.bounds),
                 Err(failure) if failure.is_passing() => return Err(failure),
                 Err(failure) => {
-                    if let Place::Unknown = was {
-                        warn!(topic = &**name, %failure, "the topic cannot be read: its readers wait");
+                    if !was_bad {
+                        warn!(topic = &*name, %failure, "the topic cannot be read: its readers wait");
                     }
                     None
                 }
             };
             let mut topics = self.reads.topics.lock();
             // Meanwhile it may have been forgotten, and be read again.
-            let Some(followed) = topics.get_mut(name).filter(|of| of.topic.ptr_eq(topic)) else {
+            let Some(followed) = topics.get_mut(&name).filter(|of| of.topic.ptr_eq(&topic)) else {
                 continue;
             };
-            let Some(Loaded { ring, has_history }) = loaded else {
+            let Some(page) = page else {
                 followed.at = Place::Bad(Instant::now());
                 continue;
             };
-            followed.at = if has_history { Place::After(ring.newest()) } else { Place::Silent };
-            if let Some(topic) = topic.upgrade() {
-                topic.load(ring);
+            watch.looks(page.now_ms);
+            let coming = match mem::replace(&mut followed.at, Place::unknown()) {
+                Place::Coming(coming) => coming,
+                Place::Silent(_) | Place::After(_) | Place::Bad(_) => Coming::default(),
+            };
+            let had = coming.bytes();
+            let now_ms = page.now_ms;
+            match coming.add(page, &self.bounds, watch) {
+                Err(coming) => {
+                    bytes += coming.bytes() - had;
+                    followed.at = Place::Coming(coming);
+                }
+                Ok(Loaded { ring, has_history }) => {
+                    bytes += ring.bytes().saturating_sub(had);
+                    followed.at = if has_history {
+                        Place::After(ring.newest())
+                    } else {
+                        Place::Silent(EventId::at(now_ms.saturating_sub(1)))
+                    };
+                    if let Some(topic) = topic.upgrade() {
+                        topic.load(ring);
+                    }
+                }
             }
         }
-        Ok(missing.len() > HISTORIES)
+        Ok(self.reads.is_any_coming())
     }
 
     /// Hands events to their readers. `own`: the streams that are no topics, and what was read of them.
-    fn arrived(&self, arrived: Vec<Arrived<'_>>, own: &mut [(String, EventId)]) {
+    fn arrived(&self, arrived: Vec<Arrived<'_>>, own: &mut [(String, EventId)], watch: &Watch) {
         let mut topics = self.reads.topics.lock();
-        for Arrived { name, events, newest } in arrived {
-            let key = self.keys.topic(name);
+        for arrived in arrived {
+            let key = self.keys.topic(arrived.name);
             if let Some((_, read)) = own.iter_mut().find(|(of, _)| *of == key) {
-                *read = newest;
-                if name == stream::NEW_TOPICS {
-                    events.iter().for_each(|event| begins(&mut topics, stream::new_topic(event)));
+                *read = arrived.newest;
+                if arrived.name == stream::NEW_TOPICS {
+                    arrived.events.iter().for_each(|event| begins(&mut topics, stream::new_topic(event)));
                 }
                 continue;
             }
             // One that was forgotten meanwhile, and is read again, gets its history first.
-            if let Some(Followed { topic, at: at @ Place::After(_) }) = topics.get_mut(name) {
-                *at = Place::After(newest);
-                events.iter().for_each(|event| self.observe(event.id));
-                if let Some(topic) = topic.upgrade() {
-                    topic.append(events, &self.bounds);
-                }
+            let Some(Followed { topic, at: place @ Place::After(_) }) = topics.get_mut(arrived.name) else {
+                continue;
+            };
+            let Place::After(read) = *place else { continue };
+            let may_have_passed = arrived.is_new() && !watch.is_unbroken_since(read);
+            if may_have_passed || arrived.misses_some_after(read) {
+                // What has been dropped shows in the history.
+                *place = Place::unknown();
+                continue;
+            }
+            *place = Place::After(arrived.newest);
+            arrived.events.iter().for_each(|event| self.observe(event.id));
+            if let Some(topic) = topic.upgrade() {
+                topic.append(arrived.events, &self.bounds);
             }
         }
     }
@@ -383,11 +452,13 @@ impl State {
 
 /// A topic has a history from now on.
 fn begins(topics: &mut HashMap<Arc<str>, Followed>, name: &str) {
-    if let Some(Followed { at: at @ Place::Silent, .. }) = topics.get_mut(name) {
-        *at = Place::Unknown;
+    if let Some(Followed { at, .. }) = topics.get_mut(name)
+        && let Place::Silent(since) = *at
+    {
+        *at = Place::Coming(Coming::since(since));
     }
 }
 
-fn nonsense(answer: &Value) -> Failure {
+fn nonsense(answer: &impl fmt::Debug) -> Failure {
     Failure::Refused(format!("it answers {answer:?}"))
 }

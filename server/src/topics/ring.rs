@@ -48,12 +48,22 @@ pub(super) struct Start {
 impl Ring {
     /// Of a topic of which nothing is known up to `floor`.
     pub(super) fn empty(floor: EventId) -> Self {
-        Self { newest: floor, lost_to: floor, ..Self::default() }
+        Self::new(floor, floor)
+    }
+
+    /// Of a topic that has no event now, and of which nothing is known up to `lost_to`.
+    pub(super) fn new(lost_to: EventId, newest: EventId) -> Self {
+        Self { newest, lost_to, ..Self::default() }
     }
 
     /// The id of the newest event.
     pub(super) fn newest(&self) -> EventId {
         self.newest
+    }
+
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there is nothing to read.

@@ -3,17 +3,22 @@
 use super::{
     event::{Event, EventKind, Message},
     id::EventId,
-    ring::{Bounds, Ring},
+    ring::Bounds,
 };
 use crate::clock::millis;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Script, ScriptInvocation, Value, cmd, pipe};
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 /// The fields of an entry.
 const TEXT: &str = "text";
 const KIND: &str = "kind";
 const LATEST: &str = "latest";
+const BEGINS: &str = "begins";
+const AFTER: &str = "after";
+const BESIDE: &str = "beside";
+/// Most entries of a topic that come at once: they may be long.
+const PAGE: usize = 64;
 /// Where the topics are that have a history from then on. (No topic's name begins with `-`.)
 pub(super) const NEW_TOPICS: &str = "-new";
 
@@ -47,6 +52,11 @@ impl Keys {
     /// What is known of a topic's history besides.
     fn history(&self, name: &str) -> String {
         format!("{}:history:{name}", self.prefix)
+    }
+
+    /// What is known of all histories.
+    fn histories(&self) -> String {
+        format!("{}:histories", self.prefix)
     }
 
     /// The topics that have a history.
@@ -83,15 +93,17 @@ pub(super) fn publish<'a>(
     call
 }
 
-/// What there is of a topic: Redis's time, when its history is over, what was dropped of it, and the newest
-/// entries, the newest first.
-pub(super) fn load(keys: &Keys, name: &str, bounds: &Bounds) -> Pipeline {
+/// A page of what there is of a topic: Redis's time, when its history is over, what is known of it and of all
+/// histories, and the newest entries before this one, the newest first.
+pub(super) fn load(keys: &Keys, name: &str, before: Option<EventId>) -> Pipeline {
     let mut all = pipe();
     all.atomic();
     all.cmd("TIME");
     all.cmd("ZSCORE").arg(keys.topics()).arg(name);
-    all.cmd("HGET").arg(keys.history(name)).arg("lost");
-    all.cmd("XREVRANGE").arg(keys.topic(name)).arg("+").arg("-").arg("COUNT").arg(bounds.events);
+    all.cmd("HMGET").arg(keys.history(name)).arg(&["lost", "begun"]);
+    all.cmd("HMGET").arg(keys.histories()).arg(&["since", "age"]);
+    let to = before.map_or("+".to_owned(), |before| format!("({before}"));
+    all.cmd("XREVRANGE").arg(keys.topic(name)).arg(to).arg("-").arg("COUNT").arg(PAGE);
     all
 }
 
@@ -102,17 +114,20 @@ pub(super) fn newest_topic(keys: &Keys) -> Cmd {
     newest
 }
 
-/// What comes after these ids, as soon as there is something.
-pub(super) fn read(streams: &[(String, EventId)], block: Duration) -> Cmd {
-    let mut read = cmd("XREAD");
-    read.arg("COUNT").arg(1_000).arg("BLOCK").arg(millis(block)).arg("STREAMS");
+/// What comes after these ids, as soon as there is something; and Redis's time before and after it has waited
+/// for that.
+pub(super) fn read(streams: &[(String, EventId)], block: Duration) -> Pipeline {
+    let mut all = pipe();
+    all.cmd("TIME");
+    all.cmd("XREAD").arg("COUNT").arg(PAGE).arg("BLOCK").arg(millis(block)).arg("STREAMS");
     for (key, _) in streams {
-        read.arg(key);
+        all.arg(key);
     }
     for (_, after) in streams {
-        read.arg(after.to_string());
+        all.arg(after.to_string());
     }
-    read
+    all.cmd("TIME");
+    all
 }
 
 /// Has whoever reads this stream wake up.
@@ -123,46 +138,82 @@ pub(super) fn nudge(key: &str) -> Pipeline {
     all
 }
 
-/// A topic as Redis has it.
+/// A page of a history.
 #[derive(Debug)]
-pub(super) struct Loaded {
-    pub ring: Ring,
-    /// Whether it has a history. If not, it is told when it has one.
+pub(super) struct Page {
+    pub now_ms: u64,
     pub has_history: bool,
+    /// The newest event of it that was dropped.
+    pub lost: Option<EventId>,
+    pub begun: Option<EventId>,
+    /// Since when Redis knows what was published.
+    pub since_ms: u64,
+    /// The shortest time for which an event may have been kept.
+    pub shortest_ms: u64,
+    /// The newest first.
+    pub entries: Vec<Entry>,
+}
+
+impl Page {
+    /// Whether there is nothing before it.
+    pub(super) fn is_last(&self) -> bool {
+        self.entries.len() < PAGE
+    }
 }
 
 /// What `load` has answered. None: it makes no sense.
-pub(super) fn loaded(answer: &[Value], now_ms: u64, bounds: &Bounds) -> Option<Loaded> {
-    let [time, over, lost, history] = answer else { return None };
-    let Value::Array(time) = time else { return None };
-    let parsed = |value: &Value| text(value)?.parse::<f64>().ok();
-    let redis_ms = parsed(time.first()?)? * 1_000.0 + parsed(time.get(1)?)? / 1_000.0;
+pub(super) fn page(answer: &[Value], bounds: &Bounds) -> Option<Page> {
+    let [time, over, history, histories, entries] = answer else { return None };
+    let now_ms = time_ms(time)?;
     let has_history = match over {
         Value::Nil => false,
-        over => parsed(over)? > redis_ms.floor(),
+        over => parsed::<f64>(over)? > now_ms as f64,
     };
-    let lost = match lost {
-        Value::Nil => EventId::ZERO,
-        lost => text(lost)?.parse().ok()?,
-    };
-    let entries = entries(history)?;
-    let oldest = entries.last().map_or(EventId::ZERO, |(id, _)| id.predecessor());
-    // There may have been an earlier history, of which nothing is known.
-    let too_old = EventId::at(now_ms.saturating_sub(millis(bounds.age)));
-    let floor = if entries.len() < bounds.events { oldest.min(too_old).max(lost) } else { oldest };
-    let mut ring = Ring::empty(floor);
-    entries.into_iter().rev().filter_map(|(_, event)| event).for_each(|event| ring.push(event, bounds));
-    Some(Loaded { ring, has_history })
+    let [lost, begun] = fields(history)?;
+    let [since, age] = fields(histories)?;
+    let (since, age) = (since.map(parsed), age.map(parsed));
+    Some(Page {
+        now_ms,
+        has_history,
+        lost: lost.map_or(Some(None), |lost| parsed(lost).map(Some))?,
+        begun: begun.map_or(Some(None), |begun| parsed(begun).map(Some))?,
+        since_ms: since.unwrap_or(Some(now_ms))?,
+        shortest_ms: age.unwrap_or(Some(u64::MAX))?.min(millis(bounds.age)),
+        entries: self::entries(entries)?,
+    })
+}
+
+/// The values of two fields that were asked for.
+fn fields(answer: &Value) -> Option<[Option<&Value>; 2]> {
+    let Value::Array(values) = answer else { return None };
+    let [a, b] = &**values else { return None };
+    Some([a, b].map(|value| (*value != Value::Nil).then_some(value)))
+}
+
+/// The time that Redis tells, milliseconds since 1970.
+fn time_ms(time: &Value) -> Option<u64> {
+    let Value::Array(time) = time else { return None };
+    Some(parsed::<u64>(time.first()?)? * 1_000 + parsed::<u64>(time.get(1)?)? / 1_000)
 }
 
 /// The id that `newest_topic` has answered; 0 if there is none. None: it makes no sense.
 pub(super) fn newest(answer: &Value) -> Option<EventId> {
-    Some(entries(answer)?.first().map_or(EventId::ZERO, |(id, _)| *id))
+    Some(entries(answer)?.first().map_or(EventId::ZERO, |entry| entry.id))
 }
 
 /// The topics that an event of [`Keys::new_topics`] names.
 pub(super) fn new_topic(event: &Event) -> &str {
     str::from_utf8(&event.text).unwrap_or_default()
+}
+
+/// What has come.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    /// Redis's time when it was asked.
+    pub asked_ms: u64,
+    pub streams: Vec<Arrived<'a>>,
+    /// Up to this time of Redis, nothing else was there.
+    pub until_ms: u64,
 }
 
 /// What has come of a stream.
@@ -174,19 +225,53 @@ pub(super) struct Arrived<'a> {
     pub events: Vec<Arc<Event>>,
     /// The id of the last entry, whatever it is.
     pub newest: EventId,
+    before: Before,
+}
+
+impl Arrived<'_> {
+    /// Whether events between this one and these have been dropped.
+    pub(super) fn misses_some_after(&self, read: EventId) -> bool {
+        // One that another has replaced since is none that is missed.
+        let replaced = || self.events.iter().any(|event| event.latest);
+        let is_missed = |before: Option<EventId>| before.is_some_and(|before| before > read);
+        is_missed(self.before.plain) || (is_missed(self.before.latest) && !replaced())
+    }
+
+    /// Whether it is a history that these begin.
+    pub(super) fn is_new(&self) -> bool {
+        self.before.none
+    }
+}
+
+/// What an entry says of those that were there before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    /// The newest that nothing replaces.
+    plain: Option<EventId>,
+    /// The one of those that replace each other, if this is none.
+    latest: Option<EventId>,
+    /// There is none.
+    none: bool,
 }
 
 /// What `read` has answered. None: it makes no sense.
-pub(super) fn arrived<'a>(keys: &Keys, answer: &'a Value) -> Option<Vec<Arrived<'a>>> {
-    let Value::Array(streams) = answer else { return matches!(answer, Value::Nil).then(Vec::new) };
-    let stream = |stream: &'a Value| {
-        let Value::Array(parts) = stream else { return None };
-        let [key, all] = &**parts else { return None };
-        let (name, all) = (keys.name(text(key)?)?, entries(all)?);
-        let newest = all.last()?.0;
-        Some(Arrived { name, events: all.into_iter().filter_map(|(_, event)| event).collect(), newest })
+pub(super) fn told<'a>(keys: &Keys, answer: &'a [Value]) -> Option<Told<'a>> {
+    let [asked, streams, until] = answer else { return None };
+    let (asked_ms, until_ms) = (time_ms(asked)?, time_ms(until)?);
+    let streams = match streams {
+        Value::Nil => Vec::new(),
+        Value::Array(streams) => streams.iter().map(|stream| arrived(keys, stream)).collect::<Option<_>>()?,
+        _ => return None,
     };
-    streams.iter().map(stream).collect()
+    Some(Told { asked_ms, streams, until_ms })
+}
+
+fn arrived<'a>(keys: &Keys, stream: &'a Value) -> Option<Arrived<'a>> {
+    let Value::Array(parts) = stream else { return None };
+    let [key, all] = &**parts else { return None };
+    let (name, all) = (keys.name(text(key)?)?, entries(all)?);
+    let (before, newest) = (all.first()?.before, all.last()?.id);
+    Some(Arrived { name, events: all.into_iter().filter_map(|entry| entry.event).collect(), newest, before })
 }
 
 /// What `publish` has answered: the id; or there are as many topics as may be. None: it makes no sense.
@@ -198,34 +283,58 @@ pub(super) fn published(answer: &[String]) -> Option<Option<EventId>> {
     }
 }
 
-type Entry = (EventId, Option<Arc<Event>>);
+/// An entry of a stream.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub id: EventId,
+    /// None: somebody else has written it, and it is none.
+    pub event: Option<Arc<Event>>,
+    before: Before,
+}
 
 fn entries(answer: &Value) -> Option<Vec<Entry>> {
     let Value::Array(entries) = answer else { return matches!(answer, Value::Nil).then(Vec::new) };
     entries.iter().map(entry).collect()
 }
 
-/// An entry, and the event that it is. (One that somebody else has written may be none, and stops nothing.)
 fn entry(entry: &Value) -> Option<Entry> {
     let Value::Array(parts) = entry else { return None };
     let [id, fields] = &**parts else { return None };
-    let id: EventId = text(id)?.parse().ok()?;
-    Some((id, message(fields).map(|message| Event::new(id, message))))
+    let id = parsed(id)?;
+    let (message, before) = message(fields).unzip();
+    let event = message.map(|message| Event::new(id, message));
+    Some(Entry { id, event, before: before.unwrap_or_default() })
 }
 
-fn message(fields: &Value) -> Option<Message> {
+#[cfg(test)]
+impl Entry {
+    /// One with an event.
+    pub(super) fn of(event: Arc<Event>) -> Self {
+        Self { id: event.id, event: Some(event), before: Before::default() }
+    }
+}
+
+fn message(fields: &Value) -> Option<(Message, Before)> {
     let Value::Array(fields) = fields else { return None };
     let mut message = Message { text: Bytes::new(), kind: None, latest: false };
+    let mut before = Before::default();
     for [field, value] in fields.as_chunks::<2>().0 {
         match text(field)? {
             TEXT => message.text = Bytes::copy_from_slice(bytes(value)?),
             KIND => message.kind = EventKind::new(text(value)?),
             LATEST => message.latest = true,
+            AFTER => before.plain = Some(parsed(value)?),
+            BESIDE => before.latest = Some(parsed(value)?),
+            BEGINS => before.none = true,
             // Of a newer version.
             _ => {}
         }
     }
-    Some(message)
+    Some((message, before))
+}
+
+fn parsed<T: FromStr>(value: &Value) -> Option<T> {
+    text(value)?.parse().ok()
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -241,10 +350,7 @@ fn bytes(value: &Value) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::ring::{After, Start},
-        *,
-    };
+    use super::*;
 
     const BOUNDS: Bounds = Bounds { events: 3, bytes: 1 << 20, age: Duration::from_secs(10) };
 
@@ -256,51 +362,66 @@ mod tests {
         Value::Array(vec![bulk(id), Value::Array(fields.iter().map(|field| bulk(field)).collect())])
     }
 
-    /// The answer to [`load`] at 30 s, of a topic whose history is over at this time.
-    fn answer(over: Option<&str>, lost: Option<&str>, ids: &[&str]) -> Vec<Value> {
-        let (over, lost) = (over.map_or(Value::Nil, bulk), lost.map_or(Value::Nil, bulk));
-        let history = ids.iter().map(|id| entry_of(id, &[TEXT, "x"])).collect();
-        vec![Value::Array(vec![bulk("30"), bulk("999")]), over, lost, Value::Array(history)]
-    }
-
-    fn history(lost: Option<&str>, ids: &[&str]) -> Ring {
-        loaded(&answer(Some("40000"), lost, ids), 30_000, &BOUNDS).unwrap().ring
+    fn list(texts: &[Option<&str>]) -> Value {
+        Value::Array(texts.iter().map(|text| text.map_or(Value::Nil, bulk)).collect())
     }
 
     fn id(text: &str) -> EventId {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn a_history_that_is_as_long_as_may_be_has_lost_what_was_before_it() {
-        let full = history(None, &["30000-0", "29000-0", "28000-0"]);
-        assert!(full.start(Some(id("27000-0"))).gap && !full.start(Some(id("28000-0"))).gap);
-        let short = history(None, &["30000-0", "29000-0"]);
-        assert!(!short.start(Some(id("20000-0"))).gap, "nothing was dropped yet");
-        assert!(short.start(Some(id("19999-0"))).gap, "it was too old");
-        let After::Event(first) = short.after(id("20000-0")) else { panic!("it has events") };
-        assert_eq!(first.id, id("29000-0"));
+    /// The answer to [`load`] at 30 s, of a topic whose history is over at this time.
+    fn answer(over: Option<&str>, history: [Option<&str>; 2], all: [Option<&str>; 2]) -> Vec<Value> {
+        let over = over.map_or(Value::Nil, bulk);
+        vec![list(&[Some("30"), Some("999")]), over, list(&history), list(&all), Value::Array(Vec::new())]
     }
 
     #[test]
-    fn a_history_that_is_shorter_than_may_be_has_lost_what_was_dropped() {
-        let short = history(Some("28000-0"), &["30000-0", "29000-0"]);
-        assert!(short.start(Some(id("27000-0"))).gap && !short.start(Some(id("28000-0"))).gap);
+    fn what_redis_knows_of_a_history_comes_with_each_page() {
+        let begun = [None, Some("21000-3")];
+        let known = page(&answer(Some("40000"), begun, [Some("7000"), Some("2000")]), &BOUNDS).unwrap();
+        assert_eq!((known.now_ms, known.has_history, known.lost), (30_000, true, None));
+        assert_eq!((known.begun, known.since_ms, known.shortest_ms), (Some(id("21000-3")), 7_000, 2_000));
+        let nothing = page(&answer(None, [None; 2], [None; 2]), &BOUNDS).unwrap();
+        assert_eq!((nothing.has_history, nothing.since_ms, nothing.shortest_ms), (false, 30_000, 10_000));
+        let over = |at| page(&answer(Some(at), begun, [None; 2]), &BOUNDS).unwrap().has_history;
+        assert_eq!((over("30000"), over("30001")), (false, true));
+        for nonsense in [[Some("x"), None], [None, Some("")]] {
+            assert!(page(&answer(None, nonsense, [None; 2]), &BOUNDS).is_none());
+            assert!(page(&answer(None, [None; 2], nonsense), &BOUNDS).is_none());
+        }
+        assert!(page(&[Value::Nil], &BOUNDS).is_none());
     }
 
     #[test]
-    fn a_stream_that_is_not_there_has_no_history() {
-        let nothing = loaded(&answer(None, None, &[]), 30_000, &BOUNDS).unwrap();
-        assert!(!nothing.has_history);
-        assert_eq!(nothing.ring.start(None), Start { at: EventId::ZERO, gap: false });
-        assert!(nothing.ring.start(Some(id("5-0"))).gap);
+    fn pages_are_short_and_end_before_the_one_that_came() {
+        let keys = Keys::new("{driftless}");
+        let asks = |before| String::from_utf8(load(&keys, "news", before).get_packed_pipeline()).unwrap();
+        assert!(asks(None).contains("+\r\n$1\r\n-\r\n$5\r\nCOUNT\r\n$2\r\n64\r\n"), "{}", asks(None));
+        assert!(asks(Some(id("5-1"))).contains("(5-1\r\n$1\r\n-\r\n"));
+    }
+
+    /// What has come of a topic at once.
+    fn told_of(entries: &[Value]) -> Value {
+        let streams = vec![bulk("{driftless}:topic:news"), Value::Array(entries.to_vec())];
+        Value::Array(vec![Value::Array(streams)])
     }
 
     #[test]
-    fn a_history_is_over_when_redis_says_so() {
-        let has = |over| loaded(&answer(Some(over), None, &[]), 90_000, &BOUNDS).unwrap().has_history;
-        assert_eq!((has("30000"), has("30001")), (false, true));
-        assert!(loaded(&[Value::Nil], 0, &BOUNDS).is_none());
+    fn a_node_sees_that_events_were_dropped_before_it_has_read_them() {
+        let keys = Keys::new("{driftless}");
+        let misses = |entries: &[Value], read: &str| {
+            let answer = [list(&[Some("30"), Some("0")]), told_of(entries), list(&[Some("30"), Some("0")])];
+            told(&keys, &answer).unwrap().streams[0].misses_some_after(id(read))
+        };
+        let plain = entry_of("9-0", &[TEXT, "x", AFTER, "8-0"]);
+        assert!(!misses(std::slice::from_ref(&plain), "8-0"));
+        assert!(misses(&[plain], "7-0"), "8-0 is gone");
+        let beside = entry_of("9-0", &[TEXT, "x", AFTER, "6-0", BESIDE, "8-0"]);
+        assert!(!misses(std::slice::from_ref(&beside), "8-0"));
+        assert!(misses(std::slice::from_ref(&beside), "7-0"), "8-0 is gone, and nothing has replaced it");
+        let latest = entry_of("10-0", &[TEXT, "x", LATEST, "1", AFTER, "9-0"]);
+        assert!(!misses(&[beside, latest], "7-0"), "that one has");
     }
 
     #[test]
@@ -308,24 +429,30 @@ mod tests {
         let keys = Keys::new("{driftless}");
         let (topic, nudge) = (keys.topic("news"), keys.nudge(5));
         let events = Value::Array(vec![
-            entry_of("1-0", &[TEXT, "a", KIND, "price", LATEST, "1"]),
+            entry_of("1-0", &[TEXT, "a", KIND, "price", LATEST, "1", BEGINS, "1"]),
             entry_of("1-1", &["unknown", "", TEXT, "b"]),
         ]);
-        let answer = Value::Array(vec![
+        let streams = Value::Array(vec![
             Value::Array(vec![bulk(&nudge), Value::Array(vec![entry_of("9-0", &["x", "1"])])]),
             Value::Array(vec![bulk(&topic), events]),
         ]);
-        let got = arrived(&keys, &answer).unwrap();
+        let answer = |streams: &Value| {
+            [list(&[Some("3"), Some("4000")]), streams.clone(), list(&[Some("5"), Some("6999")])]
+        };
+        let answered = answer(&streams);
+        let Told { asked_ms, streams: got, until_ms } = told(&keys, &answered).unwrap();
+        assert_eq!((asked_ms, until_ms), (3_004, 5_006));
         assert_eq!((got[0].name, got[1].name), ("-0000000000000005", "news"));
         assert_eq!((got[0].newest, got[1].newest), (id("9-0"), id("1-1")));
+        assert_eq!((got[0].is_new(), got[1].is_new()), (false, true));
         let events = &got[1].events;
         assert_eq!(&*events[0].sse, b"id: 1-0\nevent: price\ndata: a\n\n");
         assert!(events[0].latest && !events[1].latest);
-        assert_eq!(arrived(&keys, &Value::Nil).unwrap().len(), 0, "the time was over");
+        assert_eq!(told(&keys, &answer(&Value::Nil)).unwrap().streams.len(), 0, "the time was over");
         for nonsense in
             [Value::Int(1), Value::Array(vec![Value::Int(1)]), Value::Array(vec![entry_of("x", &[])])]
         {
-            assert!(arrived(&keys, &nonsense).is_none(), "{nonsense:?}");
+            assert!(told(&keys, &answer(&nonsense)).is_none(), "{nonsense:?}");
         }
     }
 
@@ -339,14 +466,14 @@ mod tests {
             entry("3-0", [bulk(KIND), no_text()]),
             Value::Array(vec![bulk("4-0"), Value::Nil]),
         ];
+        let told = [list(&[Some("0"), Some("0")]), told_of(&entries), list(&[Some("0"), Some("0")])];
         let keys = Keys::new("{driftless}");
-        let of_topic = vec![bulk(&keys.topic("news")), Value::Array(entries.clone())];
-        let arrived = Value::Array(vec![Value::Array(of_topic)]);
-        let got = super::arrived(&keys, &arrived).unwrap();
-        assert_eq!(got[0].events.iter().map(|event| event.id).collect::<Vec<_>>(), [id("1-0")]);
-        assert_eq!(got[0].newest, id("4-0"), "it is not asked for again");
-        let mut history = answer(Some("40000"), None, &[]);
-        history[3] = Value::Array(entries.into_iter().rev().collect());
-        assert_eq!(loaded(&history, 0, &BOUNDS).unwrap().ring.newest(), id("1-0"));
+        let got = &super::told(&keys, &told).unwrap().streams[0];
+        assert_eq!(got.events.iter().map(|event| event.id).collect::<Vec<_>>(), [id("1-0")]);
+        assert_eq!(got.newest, id("4-0"), "it is not asked for again");
+        let mut history = answer(Some("40000"), [None; 2], [None; 2]);
+        history[4] = Value::Array(entries.into_iter().rev().collect());
+        let page = page(&history, &BOUNDS).unwrap();
+        assert_eq!(page.entries.iter().filter_map(|entry| entry.event.as_ref()).count(), 1);
     }
 }

@@ -6,7 +6,7 @@
 use super::{
     Topics,
     event::Event,
-    id::EventId,
+    id::Since,
     topic::{At, Next, Topic},
 };
 use crate::ground::identity::Identity;
@@ -49,10 +49,10 @@ struct Subscription {
     seen: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum From {
-    /// It has begun nowhere yet, and had read up to this id before.
-    Start(Option<EventId>),
+    /// It has begun nowhere yet.
+    Start(Since),
     After(At),
 }
 
@@ -120,10 +120,8 @@ impl Subscriptions {
         if !may_read(topics, identity, name) {
             return Err(("forbidden", forbidden(identity, name)));
         }
-        let after = Some(after).filter(|after| !after.is_empty()).map(str::parse).transpose();
-        let after = after.map_err(|error: super::BadId| ("bad_event_id", error.to_string()))?;
         let topic = topics.topic(name);
-        Ok(Subscription { name: name.into(), topic, from: From::Start(after), seen: 0 })
+        Ok(Subscription { name: name.into(), topic, from: From::Start(Since::of(after)), seen: 0 })
     }
 
     /// The topic of a user. (What the client had before does not matter: it gets the newest.)
@@ -142,7 +140,7 @@ impl Subscriptions {
         }
         let found = topics.watched.topic(user).ok_or("too_many_users");
         let found = found.map_err(|code| (code, "the server watches as many users as it can".to_owned()))?;
-        Ok(Subscription { name: name.into(), topic: found, from: From::Start(None), seen: 0 })
+        Ok(Subscription { name: name.into(), topic: found, from: From::Start(Since::Now), seen: 0 })
     }
 
     /// The next message, if there is one and the client may have it now.
@@ -191,10 +189,10 @@ impl Subscription {
 
     fn look(&mut self) -> Option<Bytes> {
         loop {
-            let at = match self.from {
-                From::After(at) => at,
-                From::Start(after) => {
-                    let (at, gap) = self.topic.start(after)?;
+            let at = match &self.from {
+                From::After(at) => *at,
+                From::Start(since) => {
+                    let (at, gap) = self.topic.start(since)?;
                     return Some(self.begin(at, if gap { Kind::Gap } else { Kind::Begun }));
                 }
             };
@@ -207,7 +205,7 @@ impl Subscription {
                 Next::Moved { to, gap: true } => return Some(self.begin(to, Kind::Gap)),
                 // Not the client's fault: it is told no faster than states allow.
                 Next::Lost => {
-                    let (at, _) = self.topic.start(Some(at.id))?;
+                    let (at, _) = self.topic.start(&Since::After(at.id))?;
                     return Some(self.begin(at, Kind::Gap));
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::{
     event::{Event, Message},
-    id::EventId,
+    id::{EventId, Since},
     ring::{After, Bounds, Ring, Start},
 };
 use parking_lot::Mutex;
@@ -121,10 +121,10 @@ impl Topic {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Where a reader begins that has read up to `after`. None: that is not known yet.
-    pub(super) fn start(&self, after: Option<EventId>) -> Option<(At, bool)> {
+    /// Where a reader begins, and whether it may have missed something. None: that is not known yet.
+    pub(super) fn start(&self, since: &Since) -> Option<(At, bool)> {
         let state = self.state.lock();
-        (state.histories > 0).then(|| state.start(after))
+        (state.histories > 0).then(|| state.start(since))
     }
 
     /// What there is for a reader after a place.
@@ -132,16 +132,11 @@ impl Topic {
         self.state.lock().next(at)
     }
 
-    /// Where a reader begins that has read up to `after`.
-    pub(super) fn poll_start(
-        &self,
-        key: usize,
-        after: Option<EventId>,
-        context: &Context<'_>,
-    ) -> Poll<(At, bool)> {
+    /// Where a reader begins, and whether it may have missed something.
+    pub(super) fn poll_start(&self, key: usize, since: &Since, context: &Context<'_>) -> Poll<(At, bool)> {
         let mut state = self.state.lock();
         if state.histories > 0 {
-            return Poll::Ready(state.start(after));
+            return Poll::Ready(state.start(since));
         }
         state.wait(key, context);
         Poll::Pending
@@ -178,14 +173,18 @@ impl Topic {
 }
 
 impl State {
-    fn start(&self, after: Option<EventId>) -> (At, bool) {
-        let Start { at, gap } = self.ring.start(after);
+    fn start(&self, since: &Since) -> (At, bool) {
+        let Start { at, gap } = match since {
+            Since::Now => self.ring.start(None),
+            Since::After(id) => self.ring.start(Some(*id)),
+            Since::Foreign(_) => Start { gap: true, ..self.ring.start(None) },
+        };
         (At { id: at, history: self.histories }, gap)
     }
 
     fn next(&self, at: At) -> Option<Next> {
         if at.history != self.histories {
-            let (to, gap) = self.start(Some(at.id));
+            let (to, gap) = self.start(&Since::After(at.id));
             return Some(Next::Moved { to, gap });
         }
         match self.ring.after(at.id) {

@@ -6,14 +6,19 @@
 -- ARGV     PREFIX, topic, most topics, and of a history: most events, most bytes, age (ms); then the text, the kind
 --          of event or '', and 'latest' if it replaces the one before it of which this was said
 --
---   PREFIX:topic:TOPIC    stream: the history
---   PREFIX:history:TOPIC  hash: bytes; lost: the newest event that was dropped; latest: the newest of those that
---                         replace each other
+--   PREFIX:topic:TOPIC    stream: the history. By what an event says of those before it, a node sees whether it
+--                         has missed some that were dropped: after: the newest of those that nothing replaces;
+--                         beside: the one of those that replace each other; begins: there is none
+--   PREFIX:history:TOPIC  hash: bytes; begun: the first event; lost: the newest event that was dropped; plain: the
+--                         newest of those that nothing replaces; latest: of those that replace each other
 --   PREFIX:topic:-new     stream: topics that have a history from then on
+--   PREFIX:histories      hash: since: when the first history of all began (ms); age: the shortest with which a node
+--                         publishes (ms), until: and how long that counts
 local call, topics, prefix, topic = redis.call, KEYS[1], ARGV[1], ARGV[2]
 local most_topics, most_events, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local age, text, kind, replaces = tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9] == 'latest'
 local stream, history, new = prefix .. ':topic:' .. topic, prefix .. ':history:' .. topic, prefix .. ':topic:-new'
+local histories, month = prefix .. ':histories', 30 * 24 * 3600 * 1000
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -21,8 +26,13 @@ call('ZREMRANGEBYSCORE', topics, '-inf', now)
 local is_new = not call('ZSCORE', topics, topic)
 if is_new and call('ZCARD', topics) >= most_topics then return { 'full' } end
 
-local had = call('HMGET', history, 'bytes', 'latest')
-local bytes, latest = tonumber(had[1] or '0'), had[2]
+local of_all = call('HMGET', histories, 'since', 'age', 'until')
+if not (of_all[1] and tonumber(of_all[2]) < age and tonumber(of_all[3]) > now) then
+  call('HSET', histories, 'since', of_all[1] or now, 'age', age, 'until', now + month)
+end
+
+local had = call('HMGET', history, 'bytes', 'begun', 'plain', 'latest')
+local bytes, begun, plain, latest = tonumber(had[1] or '0'), had[2], had[3], had[4]
 -- What an event takes, about: as event.rs has it.
 local function size(fields)
   local n = 150
@@ -38,19 +48,24 @@ end
 if replaces and latest then
   local replaced = first(latest, latest)
   if replaced then drop(replaced) end
+  latest = false
 end
 local fields = { 'text', text }
-if kind ~= '' then
-  fields[#fields + 1] = 'kind'
-  fields[#fields + 1] = kind
+local function say(name, value)
+  if not value then return end
+  fields[#fields + 1] = name
+  fields[#fields + 1] = value
 end
-if replaces then
-  fields[#fields + 1] = 'latest'
-  fields[#fields + 1] = '1'
-end
+say('kind', kind ~= '' and kind)
+say('latest', replaces and '1')
+say('begins', not begun and '1')
+say('after', plain)
+say('beside', latest)
 local id = call('XADD', stream, '*', unpack(fields))
 bytes = bytes + size(fields)
-if replaces then call('HSET', history, 'latest', id) end
+if not begun then call('HSET', history, 'begun', id) end
+call('HSET', history, replaces and 'latest' or 'plain', id)
+if replaces then latest = id end
 for left = call('XLEN', stream), 2, -1 do
   local oldest = first('-', '+')
   local published = tonumber(string.match(oldest[1], '^%d+'))

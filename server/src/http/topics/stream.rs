@@ -2,7 +2,7 @@
 
 use crate::{
     clock,
-    topics::{EventId, Goodbye, Reader, Step, between},
+    topics::{EventId, Goodbye, Reader, Since, Step, between},
 };
 use actix_rt::time::{Sleep, sleep_until};
 use bytes::Bytes;
@@ -90,7 +90,7 @@ impl Stream for Events {
 
 /// The id counts although there is no event: whoever loses the connection before the first one misses
 /// nothing.
-fn begin(at: EventId, missed_after: Option<EventId>) -> Bytes {
+fn begin(at: EventId, missed_after: Option<Since>) -> Bytes {
     let retry = between(BACK, 2 * BACK).as_millis();
     let gap = missed_after.map(|after| {
         let data = json!({ "after": after.to_string() });
