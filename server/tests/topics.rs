@@ -8,7 +8,11 @@ use driftless_client::{Client, Event, Options, TransportKind};
 use driftless_proto::wire::{TopicMessage, topic_message::Kind};
 use driftless_server::config::Config;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 use util::{
     TestServer, config, http,
     quic::wait,
@@ -102,6 +106,33 @@ fn a_reader_whose_id_is_gone_is_told_of_the_gap() {
     assert_eq!([back.data(), back.data()], ["3", "4"]);
     // What was before the server was started, it does not know either.
     assert_eq!(read(&server, "/v1/topics/open?after=1000-0", "").event().name.as_deref(), Some("gap"));
+}
+
+// nginx asks like this unless it is told otherwise. (RFC 9112, section 7: "A server MUST NOT send a response
+// containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1".)
+#[test]
+fn one_who_speaks_http_1_0_gets_events_as_they_are_until_the_connection_ends() {
+    let server = TestServer::start(open());
+    publish(&server, "/v1/topics/open?latest=true", "7");
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(util::PATIENCE)).unwrap();
+        let (at, who) = (server.address(), server.authorization());
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {at}\r\nconnection: keep-alive\r\n{who}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        let head: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        (head.join("\n").to_lowercase(), lines)
+    };
+    for path in ["/v1/topics/open", "/v1/stream"] {
+        let (head, mut lines) = ask(path);
+        assert!(head.starts_with("http/1.0 200") && head.contains("text/event-stream"), "{head}");
+        assert!(!head.contains("transfer-encoding") && !head.contains("keep-alive"), "{head}");
+        assert!(lines.next().unwrap().starts_with("retry: "), "no chunk");
+        assert!(lines.any(|line| line.starts_with("data: ")));
+    }
+    let (head, _) = ask("/livez");
+    assert!(head.contains("connection: keep-alive"), "what has a length keeps the connection: {head}");
 }
 
 // A page's `EventSource` gives up for ever when it gets a 400.

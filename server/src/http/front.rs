@@ -18,11 +18,11 @@ use crate::{
 use actix_http::{ConnectionType, Payload};
 use actix_web::{
     Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse,
-    body::{BoxBody, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::PayloadError,
     http::{
-        Method, StatusCode,
+        Method, StatusCode, Version,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -65,6 +65,7 @@ pub(crate) async fn front(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let unread = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let is_old = request.version() < Version::HTTP_11;
     lease::begin(unread || request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length != "0"));
     let origin = request.headers().get(header::ORIGIN).cloned();
     let guest;
@@ -91,7 +92,10 @@ pub(crate) async fn front(
         return Ok(response);
     }
     dress(response.headers_mut(), guest, state.certificates.http.is_none());
-    if unread || last {
+    // HTTP/1.0 has no chunks (RFC 9112, section 7): what is streamed ends with the connection.
+    let unbounded = is_old && response.response().body().size() == BodySize::Stream;
+    response.response_mut().head_mut().no_chunking(unbounded);
+    if unread || last || unbounded {
         // actix-http would go on reading a chunked body for as long as it comes.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
