@@ -40,7 +40,9 @@ pub struct ReliableQueue {
     /// What was queued after that may have been sent by a process that has failed, too: under which numbers
     /// is unknown.
     unknowable: bool,
-    /// The cost of the messages up to that one, which the peer may have acknowledged: they do not count.
+    /// The last message that the peer may have acknowledged to a process that has failed, which nobody knows.
+    unheard: Option<u64>,
+    /// The cost of the messages up to that one: they do not count.
     doubtful_bytes: usize,
     max_messages: usize,
     max_bytes: usize,
@@ -62,6 +64,9 @@ pub struct SavedQueue {
     /// The number after which a process that failed may have sent messages that are not known here: those
     /// are lost, and the peer may have them.
     pub lost_after: Option<u64>,
+    /// The last number that the peer may have acknowledged to a process that failed, without a word of it
+    /// here.
+    pub unheard: Option<u64>,
 }
 
 /// Most messages that a peer may have beyond those that were saved.
@@ -77,6 +82,21 @@ pub struct QueueFull {
     pub bytes: usize,
 }
 
+impl SavedQueue {
+    /// The process that had it has failed. It may have sent all of this; and more, if something was `lost`.
+    pub fn failed(&mut self, lost: bool) {
+        let last = self.acked.saturating_add(self.kept.len() as u64);
+        self.unheard.get_or_insert(last);
+        if lost {
+            self.lost_after.get_or_insert(last);
+        } else if self.lost_after.is_some() {
+            // The peer has not been back since that was lost, and was sent nothing.
+            return;
+        }
+        self.sent = last;
+    }
+}
+
 impl ReliableQueue {
     /// An empty queue. With more than this many messages or bytes waiting, the peer has to make progress.
     pub fn new(max_messages: usize, max_bytes: usize) -> Self {
@@ -89,6 +109,7 @@ impl ReliableQueue {
             overflowed: false,
             lost_after: None,
             unknowable: false,
+            unheard: None,
             doubtful_bytes: 0,
             max_messages,
             max_bytes,
@@ -99,11 +120,11 @@ impl ReliableQueue {
 
     /// A queue that goes on where a saved one stopped.
     pub fn restored(max_messages: usize, max_bytes: usize, saved: SavedQueue) -> Self {
-        let SavedQueue { acked, sent, kept, lost_after } = saved;
+        let SavedQueue { acked, sent, kept, lost_after, unheard } = saved;
         let kept_bytes = kept.iter().map(|body| cost(body)).sum();
         let last = acked.saturating_add(kept.len() as u64);
         let ever_sent = sent.clamp(acked, last);
-        let doubtful = lost_after.map_or(0, |lost_after| lost_after.saturating_sub(acked));
+        let doubtful = unheard.map_or(0, |unheard| unheard.saturating_sub(acked));
         let doubtful = kept.iter().take(usize::try_from(doubtful).unwrap_or(usize::MAX));
         let doubtful_bytes = doubtful.map(|body| cost(body)).sum();
         let kept = VecDeque::from(kept);
@@ -117,6 +138,7 @@ impl ReliableQueue {
             ever_sent,
             lost_after,
             unknowable,
+            unheard,
             doubtful_bytes,
             ..new
         }
@@ -125,7 +147,8 @@ impl ReliableQueue {
     /// What it takes to go on with it elsewhere. (One that has overflowed cannot be gone on with.)
     pub fn save(&self) -> SavedQueue {
         let kept = self.kept.iter().cloned().collect();
-        SavedQueue { acked: self.acked, sent: self.ever_sent, kept, lost_after: self.lost_after }
+        let Self { acked, ever_sent: sent, lost_after, unheard, .. } = *self;
+        SavedQueue { acked, sent, kept, lost_after, unheard }
     }
 
     /// Queues a message and returns its sequence. `body` is the encoded `Reliable` without its sequence, so
@@ -239,7 +262,8 @@ impl ReliableQueue {
         self.release(received);
         self.sent = received;
         // From now on, what the peer can have is known again.
-        (self.lost_after, self.unknowable, self.doubtful_bytes) = (None, false, 0);
+        (self.lost_after, self.unknowable) = (None, false);
+        (self.unheard, self.doubtful_bytes) = (None, 0);
         self.stuck = Duration::ZERO;
         true
     }
@@ -292,6 +316,13 @@ mod tests {
         queue
     }
 
+    /// The same queue in the next process, after this one has failed.
+    fn failed(queue: &ReliableQueue, lost: bool) -> ReliableQueue {
+        let mut saved = queue.save();
+        saved.failed(lost);
+        ReliableQueue::restored(4, 1000, saved)
+    }
+
     fn drain(queue: &mut ReliableQueue) -> Vec<u64> {
         std::iter::from_fn(|| queue.pop_unsent()).map(|(sequence, _)| sequence).collect()
     }
@@ -299,21 +330,33 @@ mod tests {
     // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
     #[test]
     fn after_two_failures_nothing_is_given_twice() {
-        let failed = |queue: &ReliableQueue| {
-            let saved = queue.save();
-            let last = saved.acked + saved.kept.len() as u64;
-            let lost_after = saved.lost_after.or(Some(last));
-            ReliableQueue::restored(4, 1000, SavedQueue { sent: last, lost_after, ..saved })
-        };
-        let mut second = failed(&queue());
+        let mut second = failed(&queue(), true);
         second.push(Bytes::from_static(b"d")).unwrap();
         // It has been back since this was saved, with a fourth message that was lost, and got d as the fifth.
-        let mut third = failed(&second);
+        let mut third = failed(&second, true);
         assert!(!third.resume(5), "d is not the sixth");
         assert!(!third.resume(4), "it may have had d, or what was lost");
-        let mut third = failed(&second);
+        let mut third = failed(&second, true);
         assert!(third.resume(3), "it has had nothing that was lost");
         assert_eq!(third.pop_unsent(), Some((4, Bytes::from_static(b"d"))));
+    }
+
+    // Promise 9: "Honest clients are not punished for what the server did."
+    #[test]
+    fn a_failure_that_lost_nothing_leaves_no_number_in_doubt() {
+        let d = Bytes::from_static(b"d");
+        // Nothing was lost with the first: d is the fourth, and what was lost with the second is the fifth.
+        let mut second = failed(&queue(), false);
+        second.push(d.clone()).unwrap();
+        let mut third = failed(&second, true);
+        assert!(third.resume(5));
+        assert!(failed(&second, false).resume(4) && !failed(&second, false).resume(5));
+        // Something was lost with the first, and the peer has not been back when the second fails.
+        let mut second = failed(&queue(), true);
+        second.push(d.clone()).unwrap();
+        let mut third = failed(&second, false);
+        assert!(third.resume(5), "it has two that were lost");
+        assert_eq!(third.pop_unsent(), Some((6, d)));
     }
 
     #[test]
@@ -339,7 +382,9 @@ mod tests {
             let mut before = queue(); // a, b and c, of which two were sent
             before.pop_unsent();
             before.pop_unsent();
-            SavedQueue { sent: 3, lost_after: Some(3), ..before.save() }
+            let mut saved = before.save();
+            saved.failed(true);
+            saved
         };
         // It got d and e, too, which nobody knows of; f is queued before it is back.
         let mut after = ReliableQueue::restored(4, 1000, saved());
@@ -369,7 +414,7 @@ mod tests {
     fn what_a_peer_may_have_acknowledged_does_not_count_until_it_is_back() {
         let body = || Bytes::from(vec![0; 36]); // costs 100
         let kept = vec![body(); 9];
-        let saved = SavedQueue { acked: 5, sent: 14, kept, lost_after: Some(14) };
+        let saved = SavedQueue { acked: 5, sent: 14, kept, lost_after: None, unheard: Some(14) };
         let restored = || ReliableQueue::restored(4, 100, saved.clone());
         let pushed = |queue: &mut ReliableQueue| (0..10).take_while(|_| queue.push(body()).is_ok()).count();
         let mut after = restored();

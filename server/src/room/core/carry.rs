@@ -104,6 +104,7 @@ pub(super) struct CarriedSeat {
     reliable_acked: u64,
     reliable_sent: u64,
     reliable_lost_after: Option<u64>,
+    reliable_unheard: Option<u64>,
     reliable: Vec<Vec<u8>>,
 }
 
@@ -273,7 +274,7 @@ impl Carried {
 impl CarriedSeat {
     fn of(taken: &Taken, tick: u32) -> Self {
         let Taken { seat, applied, connection, absent, absence, .. } = taken;
-        let SavedQueue { acked, sent, kept, lost_after } = seat.outbox.lock().queue().save();
+        let SavedQueue { acked, sent, kept, lost_after, unheard } = seat.outbox.lock().queue().save();
         Self {
             player: seat.player,
             user: seat.user.to_string(),
@@ -287,6 +288,7 @@ impl CarriedSeat {
             reliable_acked: acked,
             reliable_sent: sent,
             reliable_lost_after: lost_after,
+            reliable_unheard: unheard,
             reliable: kept.iter().map(|body| body.to_vec()).collect(),
         }
     }
@@ -305,6 +307,7 @@ impl CarriedSeat {
             reliable_acked: 0,
             reliable_sent: 0,
             reliable_lost_after: None,
+            reliable_unheard: None,
             reliable: Vec::new(),
         })
     }
@@ -315,12 +318,19 @@ impl CarriedSeat {
         seat.input_received = self.applied.into();
         seat.command_received = self.command_done.into();
         seat.done_commands(self.command_done);
-        let kept = self.reliable.iter().map(|body| Bytes::copy_from_slice(body)).collect();
-        let (acked, sent) = (self.reliable_acked, self.reliable_sent);
-        let saved = SavedQueue { acked, sent, kept, lost_after: self.reliable_lost_after };
-        let queue = ReliableQueue::restored(limits.reliable_messages, limits.reliable_bytes, saved);
+        let queue = ReliableQueue::restored(limits.reliable_messages, limits.reliable_bytes, self.queue());
         seat.outbox = Mutex::new(SeatOutbox::waiting(queue));
         seat
+    }
+
+    fn queue(&self) -> SavedQueue {
+        SavedQueue {
+            acked: self.reliable_acked,
+            sent: self.reliable_sent,
+            kept: self.reliable.iter().map(|body| Bytes::copy_from_slice(body)).collect(),
+            lost_after: self.reliable_lost_after,
+            unheard: self.reliable_unheard,
+        }
     }
 
     /// The number of the last reliable message that its player is known to have.
@@ -337,11 +347,18 @@ impl CarriedSeat {
         self.reliable_acked += more;
     }
 
-    /// It comes from a process that failed: it may have sent all that was queued, and more.
-    pub(super) fn failed(&mut self) {
-        let last = self.reliable_acked.saturating_add(self.reliable.len() as u64);
-        self.reliable_sent = last;
-        self.reliable_lost_after.get_or_insert(last);
+    /// It comes from a process that failed, with or without a loss of what happened last.
+    pub(super) fn failed(&mut self, lost: bool) {
+        let mut queue = self.queue();
+        queue.failed(lost);
+        (self.reliable_sent, self.reliable_lost_after) = (queue.sent, queue.lost_after);
+        self.reliable_unheard = queue.unheard;
+    }
+
+    /// What its player has left of the resume window.
+    #[cfg(test)]
+    pub(super) fn left(&self, window: Duration, tick_rate: u32) -> Duration {
+        self.absence.left(window, tick_rate)
     }
 }
 

@@ -124,7 +124,7 @@ fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
     Ok(core.carry().map(|mut carried| {
         carried.members = members;
         for seat in &mut carried.seats {
-            seat.failed();
+            seat.failed(until > after);
             if !here.contains(&seat.player) {
                 seat.absence = seat.absence.longer(until.saturating_sub(after));
             }

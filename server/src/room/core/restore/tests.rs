@@ -366,7 +366,7 @@ impl Story {
         }
         let mut lived = self.core.carry().unwrap();
         lived.members = restored.members;
-        lived.seats.iter_mut().for_each(|seat| seat.failed());
+        lived.seats.iter_mut().for_each(|seat| seat.failed(false));
         // Answers that have come since the last tick are lost with the process.
         lived.fail_jobs();
         restored.fail_jobs();
