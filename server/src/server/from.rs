@@ -42,10 +42,10 @@ impl FromFile {
             let delay_ms = kind.spectate_delay_ms().unwrap_or(delay).min(Spectating::MAX_DELAY_MS);
             let spectating = Spectating { max: config.max_spectators, delay_ms };
             let checkpoint = Carried::recorded(name, header.kind.clone(), scene.start(), spectating)?;
-            let (until, frames) = (scene.tick, Vec::new());
+            let (newest, until, frames) = (scene.tick, scene.tick, Vec::new());
             let (tick_rate, max_players) = (setup.tick_rate, setup.max_players);
             // Whoever had a connection has lost it.
-            let failed = Failed { checkpoint, frames, until, tick_rate, max_players };
+            let failed = Failed { checkpoint, frames, newest, until, tick_rate, max_players };
             let carried = restore(failed, kind)?.ok_or("its game ends it there")?;
             let durability = config.durability.of(kind.name());
             Ok(carry::Room { setup, maker: Maker::Operator, durability, carried })

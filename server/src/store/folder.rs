@@ -155,7 +155,7 @@ impl StoredRoom {
         let frames = if row.is_journaled() { frames } else { Vec::new() };
         let crate::carry::Room { setup, carried: checkpoint, .. } = row.room;
         let (tick_rate, max_players) = (setup.tick_rate, setup.max_players);
-        Failed { checkpoint, frames, until, tick_rate, max_players }
+        Failed { checkpoint, frames, newest, until, tick_rate, max_players }
     }
 }
 

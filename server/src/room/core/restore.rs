@@ -46,6 +46,8 @@ pub struct Failed {
     pub checkpoint: Carried,
     /// What its journal says since, without a gap.
     pub frames: Vec<Frame>,
+    /// The last tick that it is known to have run.
+    pub newest: u32,
     /// The last tick that somebody may have seen.
     pub until: u32,
     /// Ticks a second.
@@ -76,11 +78,11 @@ pub fn restore_or_go_back(
     failed: Failed,
     kind: &GameKind,
 ) -> Result<(Option<Carried>, Option<String>), String> {
-    let Failed { until, tick_rate, max_players, .. } = failed;
+    let Failed { newest, until, tick_rate, max_players, .. } = failed;
     let checkpoint = (!failed.frames.is_empty()).then(|| failed.checkpoint.clone());
     match (restore(failed, kind), checkpoint) {
         (Err(why), Some(checkpoint)) => {
-            let failed = Failed { checkpoint, frames: Vec::new(), until, tick_rate, max_players };
+            let failed = Failed { checkpoint, frames: Vec::new(), newest, until, tick_rate, max_players };
             Ok((restore(failed, kind)?, Some(why)))
         }
         (restored, _) => restored.map(|carried| (carried, None)),
@@ -88,7 +90,7 @@ pub fn restore_or_go_back(
 }
 
 fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
-    let Failed { checkpoint, frames, until, tick_rate, max_players } = failed;
+    let Failed { checkpoint, frames, newest, until, tick_rate, max_players } = failed;
     let game = start::restore(kind, &checkpoint.state)?;
     let name: Arc<str> = checkpoint.name.as_str().into();
     let shared = RoomShared::new(checkpoint.id, name, kind.name(), tick_rate, max_players);
@@ -125,8 +127,9 @@ fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
         carried.members = members;
         for seat in &mut carried.seats {
             seat.failed(until > after);
+            // Only the time that is known to have passed: in the rest, there may have been nobody to come to.
             if !here.contains(&seat.player) {
-                seat.absence = seat.absence.longer(until.saturating_sub(after));
+                seat.absence = seat.absence.longer(newest.saturating_sub(after));
             }
         }
         if until > after {
@@ -343,7 +346,7 @@ pub(crate) fn fuzz(frames: Vec<Frame>) {
     let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
     let Some(checkpoint) = core.checkpoint() else { return };
     let until = frames.iter().map(Frame::newest).max().unwrap_or(0);
-    let failed = Failed { checkpoint, frames, until, tick_rate: 20, max_players: 4 };
+    let failed = Failed { checkpoint, frames, newest: until, until, tick_rate: 20, max_players: 4 };
     if let Ok(Some(carried)) = restore(failed, &kind) {
         assert!(carried.tick() >= until, "ticks go on above what anybody has seen");
     }

@@ -356,7 +356,7 @@ impl Story {
         let checkpoint = postcard::from_bytes(&postcard::to_stdvec(&self.beginning).unwrap()).unwrap();
         let frames = self.frames.0.lock().iter().map(|bytes| Frame::decode(bytes).unwrap()).collect();
         let until = self.core.tick_number();
-        let failed = Failed { checkpoint, frames, until, tick_rate: 20, max_players: PLAYERS };
+        let failed = Failed { checkpoint, frames, newest: until, until, tick_rate: 20, max_players: PLAYERS };
         let mut restored = restore(failed, &kind()).unwrap().unwrap();
         loop {
             self.core.part(Away::Disconnected);
@@ -437,6 +437,7 @@ fn a_room_whose_journal_is_of_no_use_goes_back_to_its_checkpoint_and_says_so() {
     let failed = |room: &Story| Failed {
         checkpoint: room.beginning.clone(),
         frames: room.frames.0.lock().iter().map(|bytes| Frame::decode(bytes).unwrap()).collect(),
+        newest: room.core.tick_number(),
         until: room.core.tick_number(),
         tick_rate: 20,
         max_players: PLAYERS,
@@ -450,6 +451,25 @@ fn a_room_whose_journal_is_of_no_use_goes_back_to_its_checkpoint_and_says_so() {
     let restored = restored.unwrap();
     assert_eq!(restored.undone, [Undone { after: 1, until: 31 }]);
     assert_eq!((restored.tick, restored.players()), (31, 1));
+}
+
+// Promise 9: "A seat survives it." The clock may be wrong, and what may be lost need not be.
+#[test]
+fn time_that_may_have_passed_does_not_count_against_who_was_away() {
+    let mut room = Story::new();
+    [Join, Tick, Lose(0), Checkpoint, Tick].iter().for_each(|what| room.happens(what));
+    let window = Duration::from_secs(15);
+    let left = |newest: u32| {
+        let (checkpoint, frames, until) = (room.beginning.clone(), Vec::new(), 100_000);
+        let failed = Failed { checkpoint, frames, newest, until, tick_rate: 20, max_players: PLAYERS };
+        let restored = restore(failed, &kind()).unwrap().unwrap();
+        assert_eq!(restored.tick, until);
+        restored.seats[0].left(window, 20)
+    };
+    let at = room.beginning.last_tick();
+    let tick = Duration::from_millis(50);
+    assert_eq!(left(at), window - tick);
+    assert_eq!(left(at + 100), window - 101 * tick, "so much is known to have");
 }
 
 // Otherwise a room keeps for each player all that was sent since the checkpoint, which may be more than is
