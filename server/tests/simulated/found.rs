@@ -135,4 +135,77 @@ fn who_was_told_of_a_roll_back_is_not_told_of_it_with_the_next() {
     );
 }
 
+// Promise 9: what may have been lost with the second server counted against who was away, though she was not:
+// a second of the eight that she had.
+#[test]
+fn a_seat_is_kept_for_its_time_whatever_a_power_cut_may_have_undone() {
+    holds(
+        1_565,
+        Setting {
+            timeout: 2_000,
+            client_timeout: 6_000,
+            window: 8_000,
+            reliable_messages: 512,
+            durability: Durability::Journal,
+            checkpoints: 5_000,
+            synchronisations: 100,
+            segment: 64,
+            ..SETTING
+        },
+        [
+            (1_467, What::Join { player: 2, datagrams: true, network: Conditions { jitter: 15, ..NONE } }),
+            (5_974, What::Freeze { player: 2, lasts: 4_000, asleep: true }),
+            (6_007, What::Kill { lasts: 2_579 }),
+            (10_873, What::PowerCut { lasts: 109, ahead: 0 }),
+        ],
+    );
+}
+
+// The operator here removed a player by the number of another, whose seat was undone.
+#[test]
+fn an_operator_removes_the_player_that_is_meant() {
+    holds(
+        1_115,
+        Setting {
+            timeout: 2_000,
+            client_timeout: 6_000,
+            reliable_messages: 64,
+            durability: Durability::Checkpoint,
+            checkpoints: 5_000,
+            ..SETTING
+        },
+        [
+            (1_135, What::Join { player: 4, datagrams: false, network: Conditions { jitter: 60, ..FAR } }),
+            (1_295, What::Join { player: 0, datagrams: true, network: NONE }),
+            (2_866, What::PowerCut { lasts: 955, ahead: 3_600_000 }),
+            (5_543, What::Kick { player: 0 }),
+        ],
+    );
+}
+
+// It was forgotten here that a server that stands still writes no checkpoints.
+#[test]
+fn a_server_that_dies_after_it_stood_still_goes_back_to_before() {
+    holds(
+        1_807,
+        Setting {
+            tick_rate: 60,
+            window: 8_000,
+            reliable_messages: 512,
+            spectate_delay: 500,
+            tokens: true,
+            durability: Durability::Checkpoint,
+            checkpoints: 5_000,
+            synchronisations: 0,
+            segment: 64,
+            ..SETTING
+        },
+        [
+            (1_194, What::Join { player: 1, datagrams: false, network: NONE }),
+            (1_614, What::ServerFreezes { lasts: 12_000 }),
+            (9_255, What::PowerCut { lasts: 740, ahead: 0 }),
+        ],
+    );
+}
+
 const FAR: Conditions = Conditions { delay: 150, jitter: 3, loss: 0, twice: 0 };

@@ -5,7 +5,7 @@ use super::{
     disk::Death,
     game,
     network::Time,
-    player::{ROOM, user},
+    player::{Player, ROOM, user},
     promise::{Broken, Kept, keep},
     server::{Path, Turn, Wire},
     store::Loss,
@@ -42,8 +42,6 @@ const INPUTS: usize = 64;
 const COMMANDS: usize = 64 + 1024;
 /// Seats that may just have ended.
 const SEATS: usize = 8;
-/// How long what is under way may take.
-const SETTLED: Duration = Duration::from_millis(600);
 /// How long a revoked user may still be here.
 const GONE: Duration = Duration::from_secs(1);
 /// Time until the next attempt to start a server that could not.
@@ -276,10 +274,7 @@ impl Process<'_, '_> {
         for order in std::mem::take(&mut self.world.orders) {
             match order {
                 What::Kick { player } => {
-                    let kicked = &self.world.players[player];
-                    // Its number may have been that of a room before.
-                    let is_here = kicked.seated_at > self.world.made_at + SETTLED || self.world.rooms == 1;
-                    if let Some(seat) = kicked.seat().filter(|_| is_here) {
+                    if let Some(seat) = self.seat_of(player) {
                         self.server.kick(ROOM, seat, "kicked");
                     }
                 }
@@ -329,6 +324,19 @@ impl Process<'_, '_> {
         None
     }
 
+    /// The seat of a player. None: it has none; or another player has that number since, in a room that was
+    /// made anew or went back to before the seat was taken, of which this one has yet to hear.
+    fn seat_of(&self, player: usize) -> Option<u32> {
+        let seat = self.world.players[player].seat()?;
+        let has_it = |other: &Player| other.number != player && other.seat() == Some(seat);
+        let is_given_it = |(id, wire): (&u64, &Wire)| {
+            let line = self.world.lines.get(id);
+            wire.seat() == Some(seat) && line.is_some_and(|line| line.player != player)
+        };
+        let is_anothers = self.world.players.iter().any(has_it) || self.wires.iter().any(is_given_it);
+        (!is_anothers).then_some(seat)
+    }
+
     /// The process dies, with its machine or not, for so long.
     fn die(&mut self, death: Death, lasts: u32) -> Ended {
         let lasts = Duration::from_millis(lasts.into());
@@ -337,8 +345,8 @@ impl Process<'_, '_> {
         let is_young = store.durability() == Durability::Checkpoint && *now < *made_at + YOUNG;
         *room_may_be_lost =
             loss == Loss::All || is_young || (loss > Loss::NOTHING && loss.covers(*now - *made_at));
-        store.die(death, &self.server);
         self.world.lose(death, lasts);
+        self.world.store.die(death, &self.server);
         Ended::Down { until: self.world.now + lasts, left: Left::Nothing }
     }
 
