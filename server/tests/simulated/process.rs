@@ -293,7 +293,7 @@ impl Process<'_, '_> {
                 }
                 What::Kill { lasts } => return Some(self.die(Death::Process, lasts)),
                 What::PowerCut { lasts, ahead } => {
-                    self.world.store.set_clock(ahead);
+                    self.world.set_clock(ahead);
                     return Some(self.die(Death::Machine, lasts));
                 }
                 What::ClockIsSet { .. } => {

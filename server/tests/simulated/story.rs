@@ -132,9 +132,9 @@ pub enum What {
     Restart { lasts: u32 },
     /// The server's process dies.
     Kill { lasts: u32 },
-    /// Its machine dies, and its clock is so far ahead after that, milliseconds.
+    /// Its machine dies, and its clock is so far ahead after that, milliseconds. Negative: behind.
     PowerCut { lasts: u32, ahead: i32 },
-    /// The clock of its machine is set so far ahead, milliseconds.
+    /// The clock of its machine is set so far ahead, milliseconds. Negative: back.
     ClockIsSet { ahead: i32 },
     /// Its disk has no space left.
     DiskIsFull { lasts: u32 },
@@ -352,7 +352,7 @@ fn happens(rng: &mut Rng, players: usize, setting: &Setting) -> What {
 /// To a server with a store.
 fn happens_to_store(rng: &mut Rng) -> What {
     let (soon, long) = (rng.u32(100..3_000), rng.u32(200..6_000));
-    let ahead = pick(rng, &[0, 0, 0, 250, 5_000, 3_600_000]);
+    let ahead = pick(rng, &[0, 0, 250, 5_000, 3_600_000, -250, -5_000, -3_600_000]);
     match rng.u32(..12) {
         0..4 => What::Kill { lasts: soon },
         4..7 => What::PowerCut { lasts: soon, ahead },

@@ -273,7 +273,7 @@ impl<'a> World<'a> {
                 return self.orders.push(what);
             }
             What::ClockIsSet { ahead } => {
-                self.store.set_clock(ahead);
+                self.set_clock(ahead);
                 return self.orders.push(what);
             }
             What::DiskIsFull { .. } | What::DiskFails { .. } | What::DiskIsSlow { .. } => {
@@ -368,6 +368,15 @@ impl<'a> World<'a> {
             _ => return,
         }
         seat.into_iter().for_each(|seat| self.ledger.may_be_removed(seat));
+    }
+
+    /// The clock of the server's machine is set, by which tokens are made, too.
+    pub fn set_clock(&mut self, ahead: i32) {
+        self.store.set_clock(ahead);
+        let back = Duration::from_millis(ahead.min(0).unsigned_abs().into());
+        // Those that are under way are valid for longer.
+        let until = self.players.iter_mut().filter_map(|player| player.valid_until.as_mut());
+        until.for_each(|until| *until += back);
     }
 
     pub fn play_clients(&mut self) -> Kept {
