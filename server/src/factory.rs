@@ -144,10 +144,21 @@ impl Factory {
         self.list(&spec, Maker::Joiner(of)).await
     }
 
-    /// Makes a room for a match of the queue. Its game has yet to start.
-    pub(crate) async fn make_for_queue(&self, spec: RoomSpec) -> Result<Listed, FactoryError> {
-        // Of players, who will join it; of no address in particular.
-        self.list(&spec, Maker::Joiner(Source::of(Ipv4Addr::LOCALHOST.into()))).await
+    /// Makes a room for a match of the queue. Its game has yet to start. It counts as one of the first of
+    /// these sources that may have another; if there are none, of no address in particular.
+    pub(crate) async fn make_for_queue(
+        &self,
+        spec: RoomSpec,
+        mut of: Vec<Source>,
+    ) -> Result<Listed, FactoryError> {
+        let last = of.pop().unwrap_or_else(|| Source::of(Ipv4Addr::LOCALHOST.into()));
+        for source in of {
+            match self.list(&spec, Maker::Joiner(source)).await {
+                Err(FactoryError::TooManyRoomsOfAddress { .. }) => {}
+                made => return made,
+            }
+        }
+        self.list(&spec, Maker::Joiner(last)).await
     }
 
     /// Makes a room whose game has yet to start.

@@ -57,7 +57,7 @@ use desks::DeskAway;
 use filter::{Filter, Value};
 use lobby::{Lobby, Rooms};
 use open_room::{OpenRoom, PRIVATE};
-use others::{Address, Elsewhere, Others, Own, Says, Wanted};
+use others::{Address, Elsewhere, Others, Own, RoomWanted, Says, Wanted};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
@@ -250,7 +250,7 @@ impl Matchmaker {
         let read = others.read_mail(async |wanted: Wanted| {
             let kept = match wanted {
                 Wanted::Kept { room, seats } => self.keep_in(self.registry.get(&room)?, &seats).await,
-                Wanted::Made { kind, options, seats } => self.make_with(&kind, options, &seats).await,
+                Wanted::Made(wanted) => self.make_with(wanted).await,
             };
             Some(OpenRoom::as_it_is(&kept.ok()?.shared, self.region.as_deref()))
         });
@@ -477,16 +477,10 @@ impl Matchmaker {
     }
 
     /// Makes a room for a match of the queue: in this region, if it matters and there is a server.
-    async fn make_for_queue(
-        &self,
-        region: Option<&str>,
-        kind: &str,
-        options: String,
-        seats: &[Reservation],
-    ) -> Result<Kept, MatchError> {
+    async fn make_for_queue(&self, region: Option<&str>, wanted: RoomWanted) -> Result<Kept, MatchError> {
         let elsewhere = region.filter(|region| self.region.as_deref() != Some(region));
         if let Some((region, (others, _))) = elsewhere.zip(self.others.as_ref()) {
-            match others.make(region, (kind, &options), seats).await {
+            match others.make(region, &wanted).await {
                 Ok(Some((OpenRoom { name: room, .. }, at))) => {
                     return Ok(Kept { room, here: None, at: Some(at), lasts: self.lasts });
                 }
@@ -494,7 +488,7 @@ impl Matchmaker {
                 Err(DeskAway(why)) => warn!(region, why, "no room is made in the region: one is made here"),
             }
         }
-        Ok(self.kept_here(self.make_with(kind, options, seats).await?))
+        Ok(self.kept_here(self.make_with(wanted).await?))
     }
 
     async fn keep_in(&self, listed: Listed, seats: &[Reservation]) -> Result<Listed, MatchError> {
@@ -503,21 +497,17 @@ impl Matchmaker {
     }
 
     /// Makes a room for those who have these seats alone.
-    async fn make_with(
-        &self,
-        kind: &str,
-        options: String,
-        seats: &[Reservation],
-    ) -> Result<Listed, MatchError> {
+    async fn make_with(&self, wanted: RoomWanted) -> Result<Listed, MatchError> {
+        let RoomWanted { kind, options, seats, of } = wanted;
         let spec = RoomSpec {
-            kind: Some(kind.to_owned()),
+            kind: Some(kind),
             max_players: Some(u32::try_from(seats.len()).unwrap_or(u32::MAX)),
             options,
             info: BTreeMap::from([(PRIVATE.to_owned(), "true".to_owned())]),
             ..RoomSpec::default()
         };
-        let listed = self.factory.make_for_queue(spec).await?;
-        self.reserve(&listed, seats, START_LIMIT).await?;
+        let listed = self.factory.make_for_queue(spec, of).await?;
+        self.reserve(&listed, &seats, START_LIMIT).await?;
         Ok(listed)
     }
 

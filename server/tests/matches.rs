@@ -553,6 +553,40 @@ fn one_address_has_only_so_many_readers_of_lobbies_and_tickets() {
     }
 }
 
+// Promise 4
+#[test]
+fn one_address_waits_for_only_so_many_players_and_has_only_so_many_rooms_made() {
+    let server = TestServer::start(Config {
+        queue: "arena=2x1".parse().unwrap(),
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        max_connections_per_address: 5,
+        max_rooms_per_address: 1,
+        ..config()
+    });
+    let ask = |n: u8| {
+        let headers = format!("x-forwarded-for: 192.0.2.{n}\r\n");
+        eventually("an answer", || {
+            let answer = http::send(server.address(), "POST", "/v1/queue", &headers, r#"{"kind":"arena"}"#);
+            (answer.status == 201 || answer.error_code() != "too_often").then_some(answer)
+        })
+    };
+    let path = |answer: http::Response| {
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.header("location").unwrap().to_owned()
+    };
+    let first = [(); 2].map(|()| path(ask(1)));
+    first.iter().for_each(|path| drop(assigned(&server, path)));
+    // Their room is all that this address may have made: they wait, but keep nobody else waiting.
+    let more = [(); 3].map(|()| path(ask(1)));
+    let refused = ask(1);
+    assert_eq!((refused.status, refused.error_code()), (429, "too_many_tickets".into()));
+    let others = [2, 3, 4].map(|n| path(ask(n)));
+    others.iter().for_each(|path| drop(assigned(&server, path)));
+    // One of them may play with others: in a room of theirs.
+    let waits = more.iter().filter(|path| server.get(path).json()["state"] == "waiting").count();
+    assert_eq!((waits, server.get("/metrics").metric("driftless_rooms")), (2, 3.0));
+}
+
 #[test]
 fn a_ticket_that_cannot_be_is_refused_by_name() {
     let server = TestServer::start(Config {

@@ -2,12 +2,13 @@
 
 use super::{
     ApiError, HttpState,
+    access::source,
     body::Object,
     event_stream::{self, wants_events},
     matching::{allowed, allowed_everywhere, party_of, player, reader_place},
 };
 use crate::{
-    ground::{api_error::TRY_AGAIN, whole::whole},
+    ground::{api_error::TRY_AGAIN, identity::Role, whole::whole},
     matching::{
         Look, QueueError, QueueTicket, Watch,
         desk::{Assignment, Seen},
@@ -117,6 +118,7 @@ impl From<QueueError> for ApiError {
         let (status, code) = match error {
             QueueError::NoQueue(_) => (StatusCode::NOT_FOUND, "no_queue"),
             QueueError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
+            QueueError::SourceFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tickets"),
             QueueError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
             QueueError::TooLarge(_) => (StatusCode::UNPROCESSABLE_ENTITY, "ticket_too_large"),
             QueueError::Random(_) | QueueError::Away(_) => {
@@ -168,6 +170,8 @@ pub(super) async fn enter(
         skill,
         latencies,
         filter,
+        // An operator's server takes tickets for all of its players.
+        source: (identity.role != Role::Admin).then(|| source(&state, &request)),
     };
     let id = state.queue.add(ticket).await?.to_string();
     let location = format!("/v1/queue/{id}");

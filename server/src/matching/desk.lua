@@ -9,6 +9,8 @@
 --   PREFIX:queue:kinds         hash: ticket -> kind of game
 --   PREFIX:queue:users         hash: kind and user -> ticket
 --   PREFIX:queue:owners        hash: ticket -> kind and user
+--   PREFIX:queue:sources       hash: source -> players of its tickets
+--   PREFIX:queue:of            hash: ticket -> its party, and its source
 --   PREFIX:queue:until         sorted set: ticket, by when it is given up (ms)
 --   PREFIX:queue:matched       hash: ticket -> its match
 --   PREFIX:queue:away          set: tickets whose owners are away, and that are not matched meanwhile
@@ -16,7 +18,7 @@
 local prefix, operation, call, desk = ARGV[1], ARGV[2], redis.call, KEYS[1]
 local function key(name) return prefix .. ':queue:' .. name end
 local tickets, kinds, users, owners = key('tickets'), key('kinds'), key('users'), key('owners')
-local ends, matched, away = key('until'), key('matched'), key('away')
+local ends, matched, away, sources, of = key('until'), key('matched'), key('away'), key('sources'), key('of')
 local function waiting(kind) return key('waiting:' .. kind) end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -25,7 +27,9 @@ local function remove(id)
   local kind, owner = call('HGET', kinds, id), call('HGET', owners, id)
   if kind then call('ZREM', waiting(kind), id) end
   if owner and call('HGET', users, owner) == id then call('HDEL', users, owner) end
-  for _, hash in ipairs({ tickets, kinds, owners, matched }) do call('HDEL', hash, id) end
+  local party, source = string.match(call('HGET', of, id) or '', '^(%d+) (.+)$')
+  if source and call('HINCRBY', sources, source, -party) <= 0 then call('HDEL', sources, source) end
+  for _, hash in ipairs({ tickets, kinds, owners, matched, of }) do call('HDEL', hash, id) end
   call('ZREM', ends, id)
   call('SREM', away, id)
 end
@@ -48,13 +52,20 @@ local function look(id, life)
   return { 'waiting', call('HGET', tickets, id) }
 end
 
-if operation == 'add' then -- ticket, kind, user or '', what it says, most tickets, life (ms)
+if operation == 'add' then
+  -- ticket, kind, user or '', what it says, most tickets, life (ms), source or '', party, most players of a source
   local id, kind, user, says, most, life = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+  local source, party, of_source = ARGV[9], ARGV[10], tonumber(ARGV[11])
   sweep()
   local owner = kind .. '\n' .. user
   local earlier = user ~= '' and call('HGET', users, owner)
   if earlier and call('HEXISTS', matched, earlier) == 0 then remove(earlier) end -- its id may have been lost
   if call('ZCARD', ends) >= most then return { 'full' } end
+  if source ~= '' then
+    if (call('HGET', sources, source) or 0) + party > of_source then return { 'source' } end
+    call('HINCRBY', sources, source, party)
+    call('HSET', of, id, party .. ' ' .. source)
+  end
   if user ~= '' then
     call('HSET', users, owner, id)
     call('HSET', owners, id, owner)

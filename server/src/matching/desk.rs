@@ -9,8 +9,12 @@
 //! This is the desk of one server, and the model of the one in Redis.
 
 use super::ticket::{Ticket, TicketId};
+use crate::ground::source::Source;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// How long a ticket lies here after somebody has looked at it, milliseconds: who has gone must not be
 /// matched.
@@ -26,6 +30,8 @@ pub(crate) struct Desk {
     tickets: BTreeMap<TicketId, Entry>,
     /// The ticket of a user for a kind of game.
     of_users: BTreeMap<(String, Arc<str>), TicketId>,
+    /// How many players the tickets of each source are for, with a match or without.
+    of_sources: HashMap<Source, u32>,
     /// Counts the tickets, for their order.
     number: u64,
     lease: Option<Lease>,
@@ -70,11 +76,22 @@ pub(crate) struct Assignment {
     pub(crate) quic: Option<String>,
 }
 
+/// How many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Most {
+    /// Tickets.
+    pub(crate) tickets: usize,
+    /// Players of the tickets of one source.
+    pub(crate) of_source: usize,
+}
+
 /// Why a ticket is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotTaken {
     /// There are as many as may be.
     Full,
+    /// There are as many of its source.
+    SourceFull,
 }
 
 /// What is known of a ticket.
@@ -109,17 +126,24 @@ impl Entry {
 }
 
 impl Desk {
-    /// Takes a ticket, if there are fewer than `most`. If its user has one for this kind of game without a
+    /// Takes a ticket, if there may be more. If its user has one for this kind of game without a
     /// match, that is given up: its id may have been lost.
-    pub(crate) fn add(&mut self, now_ms: u64, ticket: Ticket, most: usize) -> Result<(), NotTaken> {
+    pub(crate) fn add(&mut self, now_ms: u64, ticket: Ticket, most: Most) -> Result<(), NotTaken> {
         self.sweep(now_ms);
         let user = ticket.user.clone().map(|user| (ticket.kind.clone(), user));
         let earlier = user.as_ref().and_then(|user| self.of_users.get(user)).copied();
         if let Some(earlier) = earlier.filter(|id| self.tickets.get(id).is_some_and(Entry::has_no_match)) {
             self.remove(earlier);
         }
-        if self.tickets.len() >= most {
+        if self.tickets.len() >= most.tickets {
             return Err(NotTaken::Full);
+        }
+        if let Some(source) = ticket.source {
+            let players = self.of_sources.get(&source).map_or(0, |players| *players) + ticket.party;
+            if players as usize > most.of_source {
+                return Err(NotTaken::SourceFull);
+            }
+            self.of_sources.insert(source, players);
         }
         if let Some(user) = user {
             self.of_users.insert(user, ticket.id);
@@ -230,10 +254,21 @@ impl Desk {
     }
 
     fn remove(&mut self, id: TicketId) {
-        if let Some(Entry { ticket: Ticket { kind, user: Some(user), .. }, .. }) = self.tickets.remove(&id) {
-            let user = (kind, user);
-            if self.of_users.get(&user) == Some(&id) {
-                self.of_users.remove(&user);
+        let Some(Entry { ticket: Ticket { kind, user, source, party, .. }, .. }) = self.tickets.remove(&id)
+        else {
+            return;
+        };
+        if let Some(user) = user.map(|user| (kind, user))
+            && self.of_users.get(&user) == Some(&id)
+        {
+            self.of_users.remove(&user);
+        }
+        if let Some(source) = source
+            && let Some(players) = self.of_sources.get_mut(&source)
+        {
+            *players -= party;
+            if *players == 0 {
+                self.of_sources.remove(&source);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Where tickets lie: here, or for several servers together in Redis.
 
 use super::{
-    desk::{Assignment, Commit, Desk, NotTaken, Seen},
+    desk::{Assignment, Commit, Desk, Most, NotTaken, Seen},
     queue::unix_ms,
     remote::Remote,
     ticket::{Ticket, TicketId},
@@ -32,7 +32,7 @@ impl Desks {
         }
     }
 
-    pub(super) async fn add(&self, ticket: Ticket, most: usize) -> Result<Result<(), NotTaken>, DeskAway> {
+    pub(super) async fn add(&self, ticket: Ticket, most: Most) -> Result<Result<(), NotTaken>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().add(unix_ms(), ticket, most)),
             Desks::Remote(remote) => remote.add(&ticket, most).await,

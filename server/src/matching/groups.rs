@@ -3,18 +3,26 @@
 //! Who has waited longest comes first, and takes those nearest in skill within a window that widens as it
 //! waits; a region must be near enough for all; everybody's filter must be true of everybody else. Parties
 //! stay whole, and teams are as equal in skill as they can be.
+//!
+//! A round is bounded. Half of it is for those who have waited longest; the other half for all, beginning
+//! with another one in each round: those who fit nobody, however many and however long they wait, keep nobody
+//! from playing.
 
 use super::{
     filter::Filter,
     function::{Backfill, MatchFunction, Proposal, Round},
     ticket::Ticket,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 /// How many others are looked at for one who has waited, at most.
 const LOOKED_AT: usize = 256;
 /// How many pairs are compared in a round, at most: the rest waits for the next.
 const COMPARED: usize = 500_000;
+/// After how many those have their turn who have not waited longest.
+const COMPARED_OF_LONGEST: usize = COMPARED / 2;
+/// After how many tickets do, instead of rooms that want players.
+const COMPARED_OF_BACKFILLS: usize = COMPARED / 4;
 /// How many ways to make teams are tried for one match, at most.
 const TEAMS_TRIED: usize = 1_000;
 /// Most regions that are told apart in a round.
@@ -63,11 +71,15 @@ impl MatchFunction for Groups {
         for (at, backfill) in round.backfills.iter().enumerate() {
             proposals.extend(self.fill(&mut pool, at, backfill));
         }
-        for place in 0..round.tickets.len() {
-            if pool.compared >= COMPARED {
-                break;
-            }
-            if pool.is_free(place)
+        let all = round.tickets.len();
+        let start = usize::try_from(round.seed % all.max(1) as u64).unwrap_or(0);
+        let longest = (0..all).map(|place| (place, COMPARED_OF_LONGEST));
+        let in_turn = (0..all).map(|n| ((start + n) % all, COMPARED));
+        let mut tried = vec![false; all];
+        for (place, most) in longest.chain(in_turn) {
+            if pool.compared < most
+                && pool.is_free(place)
+                && !mem::replace(&mut tried[place], true)
                 && let Some(proposal) = self.group(&mut pool, place)
             {
                 proposal.tickets().for_each(|at| pool.take(at));
@@ -128,7 +140,7 @@ impl Groups {
                 group.add(pool, place);
             }
             pool.compared += 1;
-            if group.players == backfill.players || pool.compared >= COMPARED {
+            if group.players == backfill.players || pool.compared >= COMPARED_OF_BACKFILLS {
                 break;
             }
         }
@@ -295,7 +307,7 @@ impl<'a> Pool<'a> {
     }
 
     fn take(&mut self, place: usize) {
-        if std::mem::replace(&mut self.taken[place], true) {
+        if mem::replace(&mut self.taken[place], true) {
             return;
         }
         let link = self.rank[place] + 1;
@@ -305,15 +317,15 @@ impl<'a> Pool<'a> {
 
     /// Whether all are content with one more, and that one with all.
     fn fits(&mut self, group: &Group, place: usize) -> bool {
-        if group.regions & self.regions[place] == 0 {
-            return false;
-        }
         let content = |wants: &Option<Filter>, with: &Ticket| wants.as_ref().is_none_or(|w| w.fits(with));
-        self.compared += group.members.len().max(1);
-        group.members.iter().all(|member| {
-            content(&self.wants[*member], &self.tickets[place])
-                && content(&self.wants[place], &self.tickets[*member])
-        })
+        let compared = &mut self.compared;
+        *compared += 1;
+        group.regions & self.regions[place] != 0
+            && group.members.iter().all(|member| {
+                *compared += 1;
+                content(&self.wants[*member], &self.tickets[place])
+                    && content(&self.wants[place], &self.tickets[*member])
+            })
     }
 
     fn can_reach(&self, place: usize, region: &str) -> bool {

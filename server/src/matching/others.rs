@@ -10,7 +10,7 @@
 use super::{desks::DeskAway, open_room::OpenRoom, remote::ANSWER};
 use crate::{
     clock::millis,
-    ground::reservation::Reservation,
+    ground::{reservation::Reservation, source::Source},
     nodes::{Failure, Way},
 };
 use futures_util::{StreamExt as _, join, stream};
@@ -123,8 +123,22 @@ pub(super) struct Says {
 pub(super) enum Wanted {
     /// Seats in the room with this name.
     Kept { room: String, seats: Vec<Reservation> },
-    /// A room of this kind for a match, with as many seats as these.
-    Made { kind: String, options: String, seats: Vec<Reservation> },
+    /// A room for a match.
+    Made(RoomWanted),
+}
+
+/// A room for a match of the queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct RoomWanted {
+    /// The kind of game.
+    pub(super) kind: String,
+    /// Its options, as JSON text. Empty: the game's defaults.
+    pub(super) options: String,
+    /// It has as many seats as these.
+    pub(super) seats: Vec<Reservation>,
+    /// Where its players come from: it counts as a room of one of these. Empty: of nobody in particular.
+    #[serde(default)]
+    pub(super) of: Vec<Source>,
 }
 
 /// A letter.
@@ -225,15 +239,13 @@ impl Others {
     pub(super) async fn make(
         &self,
         region: &str,
-        (kind, options): (&str, &str),
-        seats: &[Reservation],
+        wanted: &RoomWanted,
     ) -> Result<Option<(OpenRoom, Arc<Address>)>, DeskAway> {
         let mut makers = self.newest.lock().makers.clone();
         makers.retain(|maker| maker.region.as_deref() == Some(region));
         let any = usize::try_from(random()?).unwrap_or(0).checked_rem(makers.len());
         let Some(Maker { server, at, .. }) = any.map(|n| makers.swap_remove(n)) else { return Ok(None) };
-        let (kind, options, seats) = (kind.to_owned(), options.to_owned(), seats.to_vec());
-        let made = self.ask(&server, Wanted::Made { kind, options, seats }).await?;
+        let made = self.ask(&server, Wanted::Made(wanted.clone())).await?;
         Ok(made.map(|room| (room, at)))
     }
 

@@ -1,15 +1,21 @@
 //! The queue: takes tickets, makes matches in rounds, and tells those who wait.
 
 use super::{
-    Matchmaker,
-    desk::{Assignment, Commit, LIFE_MS, NotTaken, Seen, WATCHED_LIFE_MS},
+    MatchError, Matchmaker,
+    desk::{Assignment, Commit, LIFE_MS, Most, NotTaken, Seen, WATCHED_LIFE_MS},
     desks::{DeskAway, Desks},
     function::{MatchFunction, Proposal, Round, possible},
     groups::Groups,
+    others::RoomWanted,
     ticket::{Ticket, TicketId},
 };
 use crate::{
-    clock::Clock, config::Config, ground::reservation::Reservation, metrics::Metrics, nodes::Way,
+    clock::Clock,
+    config::Config,
+    factory::FactoryError,
+    ground::{reservation::Reservation, source::Source},
+    metrics::Metrics,
+    nodes::Way,
     room::Release,
 };
 use futures_util::{
@@ -42,6 +48,8 @@ const AT_ONCE: usize = 16;
 const A_ROUND: usize = 500;
 /// Most bytes of a ticket, as JSON: all of them are read in each round.
 const MAX_TICKET: usize = 2_048;
+/// How long those are left out for whom no room may be made, milliseconds: others play meanwhile.
+const ASIDE_MS: u64 = 5_000;
 /// Waits from which the next ones are estimated.
 const REMEMBERED: usize = 64;
 
@@ -54,14 +62,16 @@ pub(crate) struct Queue {
     functions: Functions,
     matchmaker: Arc<Matchmaker>,
     metrics: Arc<Metrics>,
-    /// Most tickets.
-    most: usize,
+    /// Most tickets, and those of one source: it has as many players as may play from there.
+    most: Most,
     /// Names this server among those that make matches.
     me: String,
     /// What recent matches have waited, by kind, milliseconds.
     waits: Mutex<BTreeMap<String, VecDeque<u64>>>,
     waiters: Waiters,
     watched: Mutex<Watched>,
+    /// Tickets that have found others, but no room may be made for them: until when they are left out.
+    aside: Mutex<HashMap<TicketId, u64>>,
 }
 
 /// Tickets of which somebody reads what becomes of them.
@@ -92,6 +102,8 @@ pub(crate) struct QueueTicket {
     pub(crate) latencies: BTreeMap<String, u32>,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) filter: String,
+    /// None: nobody in particular.
+    pub(crate) source: Option<Source>,
 }
 
 /// Why there is no ticket.
@@ -101,6 +113,8 @@ pub(crate) enum QueueError {
     NoQueue(String),
     #[error("{0} tickets wait already: try again")]
     Full(usize),
+    #[error("{of} waits for as many players as one address may have: {max}")]
+    SourceFull { of: Source, max: usize },
     #[error("a party of {party} is never matched for {kind:?}: a team has {most} players at most")]
     PartyTooLarge { kind: String, party: u32, most: u32 },
     #[error(
@@ -137,8 +151,9 @@ impl Queue {
         let me = format!("{:032x}", getrandom::u64().unwrap_or_default());
         let (waits, waiters, watched) = (Mutex::default(), Waiters::default(), Mutex::default());
         let desks = Desks::new(Way::of(config));
-        let most = config.queue_tickets;
-        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, waiters, watched })
+        let most = Most { tickets: config.queue_tickets, of_source: config.max_connections_per_address };
+        let aside = Mutex::default();
+        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, waiters, watched, aside })
     }
 
     /// Whether it has anything to do.
@@ -156,16 +171,22 @@ impl Queue {
             return Err(QueueError::PartyTooLarge { kind: wanted.kind, party, most });
         }
         let id = TicketId::random().map_err(QueueError::Random)?;
-        let QueueTicket { user, party, skill, latencies, attributes, filter, kind: of } = wanted;
+        let QueueTicket { user, party, skill, latencies, attributes, filter, kind: of, source } = wanted;
+        let source = source.filter(|source| !source.is_loopback());
         let new = Ticket::new(id, &of, party);
-        let ticket = Ticket { user, skill, latencies, attributes, filter, since_ms: unix_ms(), ..new };
+        let since_ms = unix_ms();
+        let ticket = Ticket { user, skill, latencies, attributes, filter, since_ms, source, ..new };
         let size = serde_json::to_vec(&ticket).map_or(0, |says| says.len());
         if size > MAX_TICKET {
             return Err(QueueError::TooLarge(size));
         }
         match self.desks.add(ticket, self.most).await? {
             Ok(()) => Ok(id),
-            Err(NotTaken::Full) => Err(QueueError::Full(self.most)),
+            Err(NotTaken::Full) => Err(QueueError::Full(self.most.tickets)),
+            Err(NotTaken::SourceFull) => {
+                let of = source.unwrap_or(Source::UNKNOWN);
+                Err(QueueError::SourceFull { of, max: self.most.of_source })
+            }
         }
     }
 
@@ -262,8 +283,9 @@ impl Queue {
                 self.metrics.tickets_waiting.set(0);
                 return Ok(());
             };
-            let tickets = self.desks.waiting(kind).await?;
+            let mut tickets = self.desks.waiting(kind).await?;
             waiting += tickets.len();
+            self.leave_out(&mut tickets);
             if tickets.is_empty() {
                 continue;
             }
@@ -290,6 +312,13 @@ impl Queue {
             self.desks.give_way(&self.me).await?;
         }
         Ok(())
+    }
+
+    /// Leaves out those for whom no room may be made.
+    fn leave_out(&self, tickets: &mut Vec<Ticket>) {
+        let (mut aside, now) = (self.aside.lock(), unix_ms());
+        aside.retain(|_, until| *until > now);
+        tickets.retain(|ticket| !aside.contains_key(&ticket.id));
     }
 
     /// Goes on leading until something is done, however long it takes. None: another server leads by now.
@@ -325,11 +354,21 @@ impl Queue {
         let all = seats.concat();
         let kept = match &room {
             Some(room) => self.matchmaker.keep(room, &all).await,
-            None => self.matchmaker.make_for_queue(region.as_deref(), kind, options, &all).await,
+            None => {
+                let sources = teams.iter().flatten().filter_map(|ticket| ticket.source);
+                let wanted = RoomWanted { kind: kind.to_owned(), options, seats: all, of: sources.collect() };
+                self.matchmaker.make_for_queue(region.as_deref(), wanted).await
+            }
         };
         let kept = match kept {
             Ok(kept) => kept,
-            Err(error) => return warn!(kind, %error, "there is no room for a match: its tickets wait"),
+            Err(error) => {
+                if let MatchError::Factory(FactoryError::TooManyRoomsOfAddress { .. }) = error {
+                    let until = unix_ms() + ASIDE_MS;
+                    self.aside.lock().extend(teams.iter().flatten().map(|ticket| (ticket.id, until)));
+                }
+                return warn!(kind, %error, "there is no room for a match: its tickets wait");
+            }
         };
         let lasts_ms = kept.lasts.as_millis() as u64;
         let with_teams =

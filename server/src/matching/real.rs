@@ -1,11 +1,11 @@
 //! The desk in a real Redis does what its model does.
 
 use super::{
-    desk::{Assignment, Commit, Desk, LIFE_MS, NotTaken, Seen},
+    desk::{Assignment, Commit, Desk, LIFE_MS, Most, NotTaken, Seen},
     remote::Remote,
     ticket::{Ticket, TicketId},
 };
-use crate::{nodes::Way, redis_server};
+use crate::{ground::source::Source, nodes::Way, redis_server};
 use proptest::{prelude::*, test_runner::TestRunner};
 use std::{cell::Cell, time::Duration};
 use tokio::runtime::{Builder, Runtime};
@@ -83,6 +83,8 @@ fn kind(which: bool) -> &'static str {
 
 fn ticket(id: u128, user: Option<u8>, which: bool) -> Ticket {
     let mut ticket = Ticket::new(TicketId::numbered(id), kind(which), 1 + id as u32);
+    ticket.source = [None, Some("192.0.2.1"), Some("2001:db8::1")][id as usize % 3]
+        .map(|address| Source::of(address.parse().unwrap()));
     ticket.user = user.map(|user| format!("user {user}").into());
     ticket.attributes.insert("mode".into(), "\"ctf\"\n".into());
     ticket
@@ -119,10 +121,12 @@ fn numbered(ids: &[u128]) -> Vec<TicketId> {
 }
 
 const LEASE_MS: u64 = 3_600_000;
+/// The parties have 1 to 6 players.
+const MOST: Most = Most { tickets: 4, of_source: 7 };
 
 fn model(desk: &mut Desk, ask: &Ask, newest: u64) -> Answer {
     match ask {
-        Ask::Add { id, user, kind } => Answer::Added(desk.add(0, ticket(*id, *user, *kind), 4)),
+        Ask::Add { id, user, kind } => Answer::Added(desk.add(0, ticket(*id, *user, *kind), MOST)),
         Ask::Look(id) => Answer::Seen(desk.look(0, TicketId::numbered(*id), LIFE_MS)),
         Ask::Away(id) => {
             desk.away(0, TicketId::numbered(*id));
@@ -144,7 +148,9 @@ fn model(desk: &mut Desk, ask: &Ask, newest: u64) -> Answer {
 
 async fn real(desk: &Remote, ask: &Ask, newest: u64) -> Answer {
     match ask {
-        Ask::Add { id, user, kind } => Answer::Added(desk.add(&ticket(*id, *user, *kind), 4).await.unwrap()),
+        Ask::Add { id, user, kind } => {
+            Answer::Added(desk.add(&ticket(*id, *user, *kind), MOST).await.unwrap())
+        }
         Ask::Look(id) => seen(desk.look(TicketId::numbered(*id), LIFE_MS).await.unwrap()),
         Ask::Away(id) => {
             desk.away(TicketId::numbered(*id)).await.unwrap();
@@ -203,7 +209,7 @@ fn tickets_and_leases_in_redis_are_over_when_their_time_is() {
         let short = Duration::from_millis(50);
         let first = desk.lead("a", short).await.unwrap().unwrap();
         assert_eq!(desk.lead("b", short).await.unwrap(), None);
-        desk.add(&ticket(1, None, true), 10).await.unwrap().unwrap();
+        desk.add(&ticket(1, None, true), MOST).await.unwrap().unwrap();
         tokio::time::sleep(2 * short).await;
         assert_eq!(desk.commit(first, &assigned(&[1])).await.unwrap(), Commit::LeaseLost);
         let second = desk.lead("b", Duration::from_secs(60)).await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! The desk of several servers: a script in Redis, which does each thing in one step.
 
 use super::{
-    desk::{Assignment, Commit, LIFE_MS, NotTaken, Seen},
+    desk::{Assignment, Commit, LIFE_MS, Most, NotTaken, Seen},
     desks::DeskAway,
     ticket::{Ticket, TicketId},
 };
@@ -29,13 +29,17 @@ impl Remote {
         Self { way, script: Script::new(include_str!("desk.lua")) }
     }
 
-    pub(super) async fn add(&self, ticket: &Ticket, most: usize) -> Result<Result<(), NotTaken>, DeskAway> {
+    pub(super) async fn add(&self, ticket: &Ticket, most: Most) -> Result<Result<(), NotTaken>, DeskAway> {
         let (id, user) = (ticket.id.to_string(), ticket.user.as_deref().unwrap_or_default());
-        let (says, most) = (text_of(ticket)?, most.to_string());
-        let answer = self.ask("add", &[&id, &ticket.kind, user, &says, &most, &LIFE_MS.to_string()]).await?;
+        let source = ticket.source.map_or_else(String::new, |source| source.to_string());
+        let [tickets, of_source] = [most.tickets, most.of_source].map(|most| most.to_string());
+        let (says, life, party) = (text_of(ticket)?, LIFE_MS.to_string(), ticket.party.to_string());
+        let asked = [&*id, &ticket.kind, user, &says, &tickets, &life, &source, &party, &of_source];
+        let answer = self.ask("add", &asked).await?;
         match word(&answer) {
             "done" => Ok(Ok(())),
             "full" => Ok(Err(NotTaken::Full)),
+            "source" => Ok(Err(NotTaken::SourceFull)),
             _ => Err(nonsense(&answer)),
         }
     }

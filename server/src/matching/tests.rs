@@ -2,12 +2,13 @@
 //! is matched twice, and none is lost.
 
 use super::{
-    desk::{Assignment, Commit, Desk, LIFE_MS, NotTaken, Seen},
+    desk::{Assignment, Commit, Desk, LIFE_MS, Most, NotTaken, Seen},
     function::{Backfill, MatchFunction, Proposal, Round, possible},
     groups::Groups,
     open_room::tests::room,
     ticket::{Ticket, TicketId},
 };
+use crate::ground::source::Source;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,6 +134,43 @@ fn a_room_gets_no_more_players_than_it_wants_and_those_who_suit_it() {
     assert_eq!(proposals, [Proposal { teams: vec![vec![0, 4]], region: None, backfill: Some(0) }]);
 }
 
+// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick": nor a match.
+#[test]
+fn those_who_fit_nobody_keep_nobody_from_playing() {
+    // Squads that lack one, and would have nobody else: each of them is compared with very many.
+    let squad = |n: usize| Ticket {
+        attributes: BTreeMap::from([("squad".to_owned(), format!("{}", n / 7))]),
+        filter: format!("squad = \"{}\"", n / 7),
+        ..ticket(n as u128, 1, 1e6 + n as f64 / 100.0, 0)
+    };
+    let mut tickets: Vec<_> = (0..5_000).map(squad).collect();
+    tickets.extend((5_000..5_008).map(|n| ticket(n, 1, 0.0, 1_000)));
+    let groups = Groups::new(2, 4);
+    let rounds = (0..100u64).map(|n| Round::new(1_000, n * 977, &tickets, &[]));
+    let made = rounds.map(|round| groups.propose(&round).len()).take_while(|made| *made == 0).count();
+    assert!(made < 20, "after {made} rounds");
+}
+
+#[test]
+fn a_source_waits_for_no_more_players_than_may_play_from_there() {
+    let mut desk = Desk::default();
+    let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| Source::of(address.parse().unwrap()));
+    let of = |id, party, source| Ticket { source: Some(source), ..ticket(id, party, 0.0, 0) };
+    let most = Most { tickets: 100, of_source: 4 };
+    desk.add(0, of(1, 3, here), most).unwrap();
+    assert_eq!(desk.add(0, of(2, 2, here), most), Err(NotTaken::SourceFull));
+    desk.add(0, of(2, 1, here), most).unwrap();
+    desk.add(0, of(3, 4, there), most).unwrap();
+    // With a match as without one, until its seats are over.
+    let epoch = desk.lead(0, "a", LEASE_MS).unwrap();
+    assert_eq!(desk.commit(0, epoch, &[(TicketId::numbered(1), assignment())]), Commit::Done);
+    assert_eq!(desk.add(1, of(4, 1, here), most), Err(NotTaken::SourceFull));
+    desk.cancel(1, TicketId::numbered(2)).unwrap();
+    desk.add(1, of(4, 1, here), most).unwrap();
+    // What is given up because nobody looks counts no more.
+    desk.add(LIFE_MS + 1, of(5, 4, there), most).unwrap();
+}
+
 /// Proposes anything.
 fn anything(tickets: usize) -> impl Strategy<Value = Vec<Proposal>> {
     let team = prop::collection::vec(0..tickets + 2, 0..4);
@@ -230,6 +268,24 @@ fn happens() -> impl Strategy<Value = What> {
 
 const LEASE_MS: u64 = 2_000;
 
+fn assignment() -> Assignment {
+    Assignment {
+        room: "match".into(),
+        kind: "arena".into(),
+        team: 0,
+        reservations: vec!["secret".into()],
+        lasts_ms: 10_000,
+        url: None,
+        quic: None,
+    }
+}
+
+fn most(tickets: usize) -> Most {
+    Most { tickets, ..MOST }
+}
+
+const MOST: Most = Most { tickets: 1_000, of_source: 1_000 };
+
 /// Players, servers and a desk.
 #[derive(Default)]
 struct World {
@@ -252,7 +308,7 @@ impl World {
         match what {
             What::Come { party, skill } => {
                 let ticket = ticket(self.came.len() as u128, party, skill.into(), self.now_ms);
-                self.desk.add(self.now_ms, ticket.clone(), 1_000).unwrap();
+                self.desk.add(self.now_ms, ticket.clone(), MOST).unwrap();
                 self.looked.insert(ticket.id, self.now_ms);
                 self.came.push(ticket);
             }
@@ -401,42 +457,34 @@ fn of_ann(id: u128, kind: &str) -> Ticket {
 fn who_has_lost_the_answer_takes_another_ticket_and_nobody_is_matched_with_the_lost_one() {
     let mut desk = Desk::default();
     let [lost, other, bob] = [1, 2, 3].map(TicketId::numbered);
-    desk.add(0, of_ann(1, "arena"), 2).unwrap();
-    desk.add(0, ticket(3, 1, 0.0, 0), 2).unwrap();
-    desk.add(1_000, of_ann(2, "arena"), 2).expect("in the place of the lost one");
+    desk.add(0, of_ann(1, "arena"), most(2)).unwrap();
+    desk.add(0, ticket(3, 1, 0.0, 0), most(2)).unwrap();
+    desk.add(1_000, of_ann(2, "arena"), most(2)).expect("in the place of the lost one");
     assert_eq!(desk.look(1_000, lost, LIFE_MS), None);
     let waiting: Vec<_> = desk.waiting(1_000, "arena").iter().map(|ticket| ticket.id).collect();
     assert_eq!(waiting, [bob, other]);
     // Of a match that she has not heard of, she may still; but it keeps her from no other one.
     let epoch = desk.lead(1_000, "a", LEASE_MS).unwrap();
-    let assignment = Assignment {
-        room: "match".into(),
-        kind: "arena".into(),
-        team: 0,
-        reservations: vec!["secret".into()],
-        lasts_ms: 10_000,
-        url: None,
-        quic: None,
-    };
+    let assignment = assignment();
     assert_eq!(desk.commit(1_000, epoch, &[(other, assignment.clone())]), Commit::Done);
-    desk.add(2_000, of_ann(4, "arena"), 3).unwrap();
+    desk.add(2_000, of_ann(4, "arena"), most(3)).unwrap();
     assert_eq!(desk.look(3_000, other, LIFE_MS), Some(Seen::Matched(assignment, 8_000)));
     // That match is over by now.
-    desk.add(11_000, of_ann(5, "arena"), 2).expect("in the place of her last one");
+    desk.add(11_000, of_ann(5, "arena"), most(2)).expect("in the place of her last one");
 }
 
 #[test]
 fn a_user_has_one_ticket_a_game_and_there_are_no_more_than_may_be() {
     let of = of_ann;
     let mut desk = Desk::default();
-    desk.add(0, of(7, "arena"), 3).unwrap();
-    desk.add(0, of(1, "arena"), 3).unwrap();
-    desk.add(0, of(2, "chess"), 3).unwrap();
-    desk.add(0, ticket(3, 1, 0.0, 0), 3).unwrap();
-    assert_eq!(desk.add(0, ticket(4, 1, 0.0, 0), 3), Err(NotTaken::Full));
+    desk.add(0, of(7, "arena"), most(3)).unwrap();
+    desk.add(0, of(1, "arena"), most(3)).unwrap();
+    desk.add(0, of(2, "chess"), most(3)).unwrap();
+    desk.add(0, ticket(3, 1, 0.0, 0), most(3)).unwrap();
+    assert_eq!(desk.add(0, ticket(4, 1, 0.0, 0), most(3)), Err(NotTaken::Full));
     assert!(matches!(desk.cancel(0, TicketId::numbered(1)), Some(Seen::Waiting(_))));
     assert_eq!(desk.cancel(0, TicketId::numbered(1)), None);
-    desk.add(1, of(5, "arena"), 3).unwrap();
+    desk.add(1, of(5, "arena"), most(3)).unwrap();
     // Nobody has looked at the others.
-    desk.add(LIFE_MS, of(6, "chess"), 2).unwrap();
+    desk.add(LIFE_MS, of(6, "chess"), most(2)).unwrap();
 }

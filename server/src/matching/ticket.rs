@@ -1,6 +1,7 @@
 //! What a party in the queue is and wants.
 
 use super::filter::{Fact, Facts, Filter};
+use crate::ground::source::Source;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -33,6 +34,9 @@ pub struct Ticket {
     pub filter: String,
     /// When they came, milliseconds since 1970.
     pub since_ms: u64,
+    /// From where. None: nobody in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<Source>,
 }
 
 /// The name of a ticket: as hard to guess as a password.
@@ -100,6 +104,7 @@ impl Ticket {
             attributes: BTreeMap::new(),
             filter: String::new(),
             since_ms: 0,
+            source: None,
         }
     }
 
