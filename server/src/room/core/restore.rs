@@ -183,6 +183,9 @@ impl RoomCore {
         for player in removed {
             self.remove(player);
         }
+        if !inputs.is_sorted_by_key(|(player, ..)| *player) {
+            return Err("its journal has inputs that are not in the order of their players".into());
+        }
         for (player, number, moment, input) in inputs {
             let moment = moment.map(Moment::of_parts);
             let given = PlayerInput { player, number, moment, input: &input[..] };

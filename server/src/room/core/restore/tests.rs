@@ -444,6 +444,9 @@ fn a_room_whose_journal_is_of_no_use_goes_back_to_its_checkpoint_and_says_so() {
     };
     let (restored, why) = restore_or_go_back(failed(&room), &kind()).unwrap();
     assert_eq!((restored.unwrap().undone, why), (Vec::new(), None), "it is of use");
+    let mut unordered = failed(&room);
+    unordered.frames[0].inputs = [2, 1].map(|player| (player, 1, None, Vec::new())).into();
+    assert!(restore(unordered, &kind()).unwrap_err().contains("not in the order of their players"));
     let mut changed = failed(&room);
     changed.frames.iter_mut().for_each(|frame| frame.checksum = frame.checksum.map(|checksum| checksum ^ 1));
     let (restored, why) = restore_or_go_back(changed, &kind()).unwrap();
