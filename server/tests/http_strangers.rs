@@ -184,18 +184,36 @@ fn pages_from_elsewhere_read_if_they_are_let_in_and_never_write() {
     }
     let own = get(&server, "/v1/rooms", &format!("origin: http://{}\r\n", server.address()));
     assert_eq!((own.status, own.header("access-control-allow-origin")), (200, None));
+    // A player's affairs are the same, however their path is written; and when to ask again may be read.
+    for path in ["/v1/match", "/%76%31/match"] {
+        let ask = "origin: https://play.example.com\r\naccess-control-request-method: POST\r\n";
+        let preflight = http::send(server.address(), "OPTIONS", path, ask, "");
+        assert_eq!(
+            preflight.header("access-control-allow-methods"),
+            Some("get, head, post, delete"),
+            "{path}"
+        );
+        assert_eq!(preflight.header("access-control-expose-headers"), Some("location, retry-after"));
+    }
 }
 
 #[test]
 fn a_name_that_was_made_to_mean_this_machine_reads_nothing() {
     let server = TestServer::start(config());
-    for path in ["/", "/v1/rooms", "/v1/presence", "/metrics", "/v1/rooms/lobby/state"] {
+    for path in ["/", "/v1/rooms", "/v1/presence", "/%6detrics", "/v1/rooms/lobby/state"] {
         let text = format!("GET {path} HTTP/1.1\r\nhost: evil.example:7777\r\nconnection: close\r\n\r\n");
         let rebound = http::request(server.address(), &text);
         assert_eq!((rebound.status, &*rebound.error_code()), (421, "foreign_host"), "{path}");
     }
     let alive = "GET /livez HTTP/1.1\r\nhost: node-7.example:7777\r\nconnection: close\r\n\r\n";
-    assert_eq!(http::request(server.address(), alive).status, 200, "a probe may call it anything");
+    for alive in [alive, &alive.replace("/livez", "/%6c%69vez")] {
+        assert_eq!(http::request(server.address(), alive).status, 200, "a probe may call it anything");
+    }
+    assert_eq!(
+        get(&server, "/%67uide", "").status,
+        200,
+        "a page has the same file by any way to write its path"
+    );
 }
 
 /// An address of this machine other than loopback, if it has one. (Nothing is sent.)
@@ -226,6 +244,9 @@ fn an_address_that_asks_for_what_is_costly_too_often_has_to_wait() {
     }
     let refused = refused.expect("a thousand are too many");
     assert_eq!((refused.error_code().as_str(), refused.header("retry-after")), ("too_often", Some("1")));
+    for path in ["/%76%31/rooms", "/%6detrics", "/v1/%6c%6f%62%62%79"] {
+        until("it is refused, however it is written", || ask(ip, path, "").status == 429);
+    }
     assert_eq!(ask(ip, "/livez", "").status, 200, "not that");
     assert_eq!(ask(ip, "/", "").status, 200);
     assert_eq!(ask(ip, "/metrics", &authorization).status, 200, "nor operators, who may share the address");

@@ -5,6 +5,7 @@
 use super::{
     ApiError,
     file::{Freshness, Packed},
+    front::routed,
 };
 use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
 use bytes::Bytes;
@@ -80,6 +81,7 @@ pub(super) fn paths(demos: &[(&str, &str)]) -> impl Iterator<Item = &'static str
 
 /// The file at the request's path.
 pub(super) async fn file(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let packed = PACKED.get(request.path()).ok_or_else(|| ApiError::no_such_path(request.path()))?;
+    let path = routed(&request);
+    let packed = PACKED.get(path).ok_or_else(|| ApiError::no_such_path(path))?;
     Ok(packed.answer(&request, HeaderValue::from_static(POLICY), Freshness::Versioned))
 }

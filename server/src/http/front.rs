@@ -78,7 +78,7 @@ pub(crate) async fn front(
         }
         Ok(Page::Guest) if is_preflight(request.request()) => {
             guest = origin;
-            let write = is_players(request.path());
+            let write = is_players(routed(request.request()));
             request.into_response(preflight(write))
         }
         Ok(page) => {
@@ -110,7 +110,8 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
         let message = format!("the head of a request may have at most {MAX_HEAD} bytes");
         return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message));
     }
-    let page = match request.path() {
+    let path = routed(request);
+    let page = match path {
         // Health checks may use any host name. What `/v1/certificate` says, everybody who connects is told.
         "/livez" | "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
         _ => page_of(state, request).map_err(|foreign| {
@@ -122,25 +123,31 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
             ApiError::new(status, foreign.name(), foreign.to_string())
         })?,
     };
-    if request.path() != transport::PATH && asks_for_websocket(request.headers()) {
-        let message = format!("there is no WebSocket at {}, only at {}", request.path(), transport::PATH);
+    if path != transport::PATH && asks_for_websocket(request.headers()) {
+        let message = format!("there is no WebSocket at {path}, only at {}", transport::PATH);
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "no_upgrade", message));
     }
     let from = source(state, request);
-    if is_costly(request.path()) && !from.is_loopback() {
+    if is_costly(path) && !from.is_loopback() {
         let taken = state.costly.0.lock().take(Instant::now(), from);
         // Others may share the operator's address.
         if let Err(wait) = taken
             && !state.access.is_operator(request)
         {
             // Guessing tokens is no faster here than elsewhere.
-            if request.headers().contains_key(header::AUTHORIZATION) && !is_players(request.path()) {
+            if request.headers().contains_key(header::AUTHORIZATION) && !is_players(path) {
                 Operator::extract(request).await?;
             }
             return Err(ApiError::too_often(wait));
         }
     }
     Ok(page)
+}
+
+/// The path by which a request is routed: of several ways to write it (`/%76%31/match`), the plain one. What
+/// a request is for is decided by this path alone.
+pub(super) fn routed(request: &HttpRequest) -> &str {
+    request.match_info().as_str()
 }
 
 fn page_of(state: &HttpState, request: &HttpRequest) -> Result<Page, Foreign> {
