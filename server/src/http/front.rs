@@ -51,6 +51,9 @@ const TOPICS: &str = "/v1/topics/";
 const MAY_SEND: &str = "authorization, cache-control, last-event-id";
 /// The same for what players may write.
 const MAY_SEND_PLAYERS: &str = "authorization, cache-control, content-type, last-event-id";
+/// Answer headers that such a page may read in addition to those always allowed: what was made, and when to
+/// ask again.
+const MAY_READ: &str = "location, retry-after";
 /// How long a browser may remember that, seconds.
 const MAY_REMEMBER: &str = "600";
 /// What an answer may do in a browser that shows it as a page, unless it is one.
@@ -238,6 +241,7 @@ fn dress(headers: &mut HeaderMap, guest: Option<HeaderValue>, plain: bool) {
         }
     }
     if let Some(origin) = guest {
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(MAY_READ));
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("origin"));
     }
