@@ -22,8 +22,12 @@
 //! version ([`Said`], [`Left`]). The line that leaves everything only counts bytes, which follow it: of the
 //! rooms, and of the users whose access is revoked.
 //!
+//! **In a container** nothing of this is possible: it ends with its main process ([`container`]), so that one
+//! refuses.
+//!
 //! An upgrade is asked for by SIGUSR2 or by the [`control`] socket.
 
+pub(crate) mod container;
 pub(crate) mod control;
 mod line;
 mod predecessor;

@@ -388,6 +388,45 @@ fn there_must_be_a_server_to_upgrade() {
     assert!(told.status.code() == Some(1) && said.contains("no server has the store in"), "{told:?}");
 }
 
+/// A server in a container of its own, started by these words. None: the system makes none.
+fn contained(words: &[&str]) -> Option<process::Process> {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]);
+    let possible = Command::new("unshare").args(command.get_args()).arg("true").status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED: unshare makes no namespaces here");
+        return None;
+    }
+    command.args(words).env("DRIFTLESS_ADMIN_TOKEN", TOKEN).stdin(Stdio::null());
+    Some(process::Process::of(command))
+}
+
+/// The end of the first process of a container is the end of all.
+#[test]
+fn a_server_whose_end_would_end_its_container_goes_on() {
+    let driftless = env!("CARGO_BIN_EXE_driftless");
+    let serve = ["serve", "--listen", "0.0.0.0:0", "--insecure", "--quic", "off"];
+    let folder = tempfile::tempdir().unwrap();
+    let tini = folder.path().join("tini").display().to_string();
+    std::os::unix::fs::symlink("/bin/sh", &tini).unwrap();
+    let line = format!("{driftless} {}; true", serve.join(" "));
+    for (words, number) in [([&[driftless], &serve[..]].concat(), "1"), (vec![&*tini, "-c", &line], "2")] {
+        let Some(mut server) = contained(&words) else { return };
+        let children = format!("/proc/{0}/task/{0}/children", server.id());
+        let first = fs::read_to_string(children).unwrap();
+        let told = Command::new("nsenter")
+            .args(["--target", first.trim(), "--user", "--net", "--pid", "--mount", driftless, "upgrade"])
+            .args(["--pid", number])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(told.status.code() == Some(1) && said.contains("start a new container"), "{told:?}");
+        assert!(is_running(server.id()) && is_running(first.trim().parse().unwrap()));
+        server.signal(libc::SIGKILL);
+        server.wait();
+    }
+}
+
 #[test]
 fn a_store_that_cannot_be_taken_is_seen_before_the_rooms_stop() {
     let settings = "store = \"store\"\ndurability = \"journal\"\n";

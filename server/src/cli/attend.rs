@@ -8,7 +8,7 @@ use crate::{
     shutdown::{self, Signals},
     systemd,
     upgrade::{
-        Abilities, Line, Program, Successor, UpgradeError,
+        Abilities, Line, Program, Successor, UpgradeError, container,
         control::{Asked, Control, Request},
     },
 };
@@ -173,6 +173,9 @@ impl Orders {
 
 /// Starts a process that can follow this one. Nobody notices.
 async fn prepare(running: &Running, program: &Program) -> Result<(Successor, Line), UpgradeError> {
+    if container::ends_with_this_process() {
+        return Err(UpgradeError::Container);
+    }
     running.may_be_followed()?;
     let (successor, line, abilities) = start(running, program).await?;
     running.may_hand_over(&abilities)?;

@@ -69,6 +69,12 @@ pub(crate) enum UpgradeError {
     /// The store cannot be written, so rooms would be undone.
     #[error("{0}: rooms would be lost. Upgrade when the store is well again")]
     Store(String),
+    /// It would end with this process.
+    #[error(
+        "this is the main process of a container, which would end with it, and all matches, too: start a new \
+         container and drain this one"
+    )]
+    Container,
     /// Other nodes may have its rooms.
     #[error("a node of several (--redis) has no successor: drain it, and start the new one")]
     Node,
