@@ -49,6 +49,7 @@ mod fuzz;
 mod keeper;
 mod log;
 mod machine;
+mod privacy;
 mod probe;
 mod revoked;
 mod rooms;
@@ -59,10 +60,11 @@ mod workers;
 mod yardstick;
 
 pub use disk::{Disk, Footing};
-pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
+pub(crate) use folder::{StoreError, Stored, StoredRoom};
 pub(crate) use frames::VERSION;
 #[cfg(any(test, fuzzed))]
 pub(crate) use fuzz::fuzz;
+pub(crate) use privacy::check;
 pub(crate) use probe::probe;
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;

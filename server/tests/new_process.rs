@@ -436,10 +436,6 @@ fn a_store_that_cannot_be_taken_is_seen_before_the_rooms_stop() {
     let swarm = Swarm::play(&servers, 2, &[TransportKind::WebSocket]);
     let place = servers.folder.path();
     let store = place.join("store");
-    let permit = |mode| fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
-    permit(0o755);
-    servers.fails(&[], "chmod 700 it");
-    permit(0o700);
     for (file, text, why) in [
         ("revoked.json", &b"{"[..], "remove it to have nobody's access revoked"),
         ("journal-0000000099", b"DRIFTJNL\x63\x9c\x63\x9c", "its journal has the format 99"),

@@ -142,6 +142,7 @@ fn what_serve_refuses_check_config_refuses_at_once() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(at("short.key"), "short").unwrap();
     fs::create_dir(at("store")).unwrap();
+    fs::write(at("store/letter"), "of somebody else").unwrap();
     fs::set_permissions(at("store"), Permissions::from_mode(0o755)).unwrap();
     let keys = format!("{}, secret:{}", at("none.key"), at("short.key"));
     let args = ["--listen", "127.0.0.1:0", "--token-keys", &keys, "--store", &at("store")];

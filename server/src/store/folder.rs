@@ -4,6 +4,7 @@ use super::{
     disk::{Disk, Footing},
     frames,
     log::{Segments, number_of, path_of},
+    privacy,
     rooms::{Entry, Found, Rooms},
     row::{Beginning, Row},
 };
@@ -13,7 +14,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     ops::RangeInclusive,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::DirBuilderExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,8 +23,6 @@ use std::{
 
 /// The database's file.
 pub(super) const ROOMS: &str = "rooms.redb";
-/// Permissions of others.
-const OTHERS: u32 = 0o077;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +46,9 @@ pub(crate) enum StoreError {
     #[error("there is no store")]
     Missing,
     /// Others could read the tokens of players.
-    #[error("others may read or write it, and it contains secrets of players: chmod 700 it")]
+    #[error(
+        "others may use it, and it would contain secrets of players: chmod 700 it, or name a new folder in it"
+    )]
     Open,
     /// A file cannot be read or written.
     #[error("{0}")]
@@ -159,20 +160,11 @@ impl StoredRoom {
     }
 }
 
-/// Whether a folder may be a store's: it is private, or not there yet.
-pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
-    match fs::metadata(path) {
-        Ok(found) if found.mode() & OTHERS != 0 => Err(StoreError::Open),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 impl Folder {
     /// Opens it, or makes it, and reads it.
     pub(super) fn open(path: &Path, footing: Footing) -> Result<(Self, Vec<Stored>), StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        check(path)?;
+        privacy::close(path)?;
         let open = lock(path)?;
         match open_rooms(path, &footing.disk) {
             Ok((rooms, rows)) => Self::read(path, footing, open, rooms, rows),

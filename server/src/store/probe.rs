@@ -3,7 +3,7 @@
 use super::{
     RevokedUsers, StoreError,
     folder::{self, ROOMS},
-    frames, log,
+    frames, log, privacy,
 };
 use crate::{
     clock,
@@ -29,7 +29,7 @@ const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 /// # Errors
 /// The store could not be used.
 pub(crate) fn probe(path: &Path) -> Result<Inode, StoreError> {
-    folder::check(path)?;
+    privacy::check(path)?;
     if !path.join(ROOMS).is_file() {
         return Err(StoreError::Missing);
     }
