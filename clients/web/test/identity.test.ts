@@ -1,9 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CloseCode } from "../src/code.js";
 import { connect } from "../src/connect.js";
 import { FakeServer } from "./util/fake_server.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
 import { type Dialer, DialError, type Target } from "../src/transport/transport.js";
+import { webSocket } from "../src/transport/websocket.js";
 
 /** A server, and what dialers were told about who the player is. */
 function world(identity: () => string | Promise<string>) {
@@ -49,6 +50,31 @@ describe("an identity", () => {
     await timers.advance(5000);
     expect(room.status.phase).toBe("joined");
     expect(targets[1]).toMatchObject({ token: "token 2" });
+  });
+
+  it("is shown without the line break of the file that it comes from", async () => {
+    const { timers, targets, options } = world(() => "token\n");
+    await timers.until(connect(options));
+    expect(targets).toMatchObject([{ token: "token" }]);
+  });
+
+  // RFC 6455, section 4.1: a subprotocol is a token of HTTP, and browsers refuse to send anything else.
+  it.each([
+    ["a.b-c_d", "?room=lobby", ["driftless.v1", "driftless.token.a.b-c_d"]],
+    ["ab/c+d==", "?room=lobby&token=ab%2Fc%2Bd%3D%3D", "driftless.v1"],
+    ["a b", "?room=lobby&token=a+b", "driftless.v1"],
+  ])("%s is shown over WebSocket where it can be", (token, search, protocols) => {
+    const made: unknown[] = [];
+    class Socket {
+      constructor(url: URL, protocols: unknown) {
+        made.push(url.search, protocols);
+      }
+    }
+    vi.stubGlobal("WebSocket", Socket);
+    const target = { base: new URL("http://x/"), token, asks: { room: "lobby" } };
+    void webSocket.dial(target, new AbortController().signal);
+    vi.unstubAllGlobals();
+    expect(made).toEqual([search, protocols]);
   });
 
   it("is asked again before the old token expires", async () => {

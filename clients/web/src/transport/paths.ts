@@ -121,7 +121,8 @@ export class Paths {
       timer = this.timers.set(() => reject(new Error(said)), TOKEN_TIMEOUT * 1000);
     });
     try {
-      return await Promise.race([this.identity(), late]);
+      // A file that it comes from may end with a line break.
+      return (await Promise.race([this.identity(), late])).trim();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new DialError(`your login gave no token: ${why}`, true, CloseCode.Unauthenticated);

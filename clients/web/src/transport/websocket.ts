@@ -4,8 +4,10 @@ import type { Outgoing } from "../session/session.js";
 
 /** The WebSocket subprotocol. */
 const SUBPROTOCOL = "driftless.v1";
-/** Before a token among the subprotocols, the only place where a page can put one. */
+/** Before a token among the subprotocols: a page cannot set headers. */
 const TOKEN_PROTOCOL = "driftless.token.";
+/** A part of a subprotocol's name (RFC 9110, section 5.6.2). Other tokens are shown in the query. */
+const IS_NAME = /^[-\w!#$%&'*+.^`|~]+$/;
 
 /** WebSocket: works everywhere, delivers in order. */
 export const webSocket: Dialer = {
@@ -15,12 +17,14 @@ export const webSocket: Dialer = {
 
   dial(target, signal) {
     const url = new URL("v1/connect", target.base);
-    url.search = new URLSearchParams(target.asks).toString();
+    const { token } = target;
+    const protocols = token && IS_NAME.test(token) ? [SUBPROTOCOL, TOKEN_PROTOCOL + token] : SUBPROTOCOL;
+    const shown = token && protocols === SUBPROTOCOL && { token };
+    url.search = new URLSearchParams({ ...target.asks, ...shown }).toString();
     const asked = new URL(url);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const { token } = target;
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(url, token ? [SUBPROTOCOL, TOKEN_PROTOCOL + token] : SUBPROTOCOL);
+      const socket = new WebSocket(url, protocols);
       socket.binaryType = "arraybuffer";
       const fail = (error: Error): void => {
         socket.onclose = socket.onerror = null;
