@@ -26,6 +26,7 @@ mod keyring;
 mod keys;
 mod knock;
 mod name;
+mod numbers;
 mod sign;
 mod signatures;
 mod source;

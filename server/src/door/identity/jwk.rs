@@ -2,7 +2,8 @@
 //! used. Only the fields that count are read: nothing else in a key can spoil it, nor one key the others of
 //! its set.
 
-use super::{keys::Key, signatures::names_of};
+use super::{keys::Key, numbers, signatures::names_of};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
@@ -10,8 +11,8 @@ use serde_json::{Map, Value};
 const MAX_ID: usize = 256;
 /// Bytes of an id that are shown.
 const SHOWN_ID: usize = 64;
-/// Shortest modulus of RSA, bytes (RFC 7518, section 3.3).
-const MIN_MODULUS: usize = 256;
+/// Bytes of a coordinate of P-256.
+const COORDINATE: usize = 32;
 
 /// A key that is not used. The others of its set are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +34,7 @@ pub(crate) enum Why {
     Algorithm,
     #[error("its {0:?} is missing or not as it should be")]
     Field(&'static str),
-    #[error("its numbers make no public key of at least the usual size")]
+    #[error("its numbers make no public key, of the usual size or larger, that could check a signature")]
     Numbers,
 }
 
@@ -56,16 +57,17 @@ impl Key {
 
 fn read(jwk: &Map<String, Value>) -> Result<Key, Why> {
     let needed = |field| text(jwk, field)?.ok_or(Why::Field(field));
+    let number = |field| needed(field).map(|text| URL_SAFE_NO_PAD.decode(text).unwrap_or_default());
     let key = match (needed("kty")?, text(jwk, "crv")?) {
-        ("EC", Some("P-256")) => DecodingKey::from_ec_components(needed("x")?, needed("y")?),
-        ("OKP", Some("Ed25519")) => DecodingKey::from_ed_components(needed("x")?),
-        ("RSA", _) => DecodingKey::from_rsa_components(needed("n")?, needed("e")?),
+        ("EC", Some("P-256")) => p256(&number("x")?, &number("y")?),
+        ("OKP", Some("Ed25519")) => numbers::ed25519(&number("x")?),
+        ("RSA", _) => numbers::rsa(&number("n")?, &number("e")?),
         _ => return Err(Why::Kind),
     };
     if text(jwk, "use")?.is_some_and(|of| of != "sig") || !verifies(jwk)? {
         return Err(Why::Use);
     }
-    let key = key.ok().filter(is_whole).ok_or(Why::Numbers)?;
+    let key = key.ok_or(Why::Numbers)?;
     if text(jwk, "alg")?.is_some_and(|of| !names_of(key.family()).contains(&of)) {
         return Err(Why::Algorithm);
     }
@@ -90,15 +92,8 @@ fn verifies(jwk: &Map<String, Value>) -> Result<bool, Why> {
     }
 }
 
-/// Whether it has as many bytes as a key of its kind.
-fn is_whole(key: &DecodingKey) -> bool {
-    use jsonwebtoken::{AlgorithmFamily, DecodingKeyKind};
-    match (key.family(), key.kind()) {
-        (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == 65,
-        (AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(point)) => point.len() == 32,
-        (AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
-            n.len() >= MIN_MODULUS && !e.is_empty()
-        }
-        _ => false,
-    }
+/// A key of P-256, whose coordinates are complete (RFC 7518, section 6.2.1.2).
+fn p256(x: &[u8], y: &[u8]) -> Option<DecodingKey> {
+    let complete = x.len() == COORDINATE && y.len() == COORDINATE;
+    numbers::p256(&[&[4], x, y].concat()).filter(|_| complete)
 }

@@ -1,7 +1,7 @@
 //! Keys that signatures of tokens are checked with. A key has one algorithm, which is that of its kind: what
 //! a token says of its algorithm only has to agree.
 
-use super::{jwk::Skipped, signatures::algorithm_of};
+use super::{jwk::Skipped, numbers, signatures::algorithm_of};
 use crate::config::TokenSecret;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -9,6 +9,8 @@ use std::fmt;
 
 /// Shortest secret, bytes.
 const MIN_SECRET: usize = TokenSecret::MIN_BYTES;
+/// How a key in PEM begins.
+const BEGIN: &str = "-----BEGIN ";
 /// Most keys of one source.
 const MAX_KEYS: usize = 100;
 
@@ -50,7 +52,7 @@ pub(crate) enum KeyError {
     NotPublic,
     #[error("this is a private key: the server needs the public one")]
     Private,
-    #[error("not a public key for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA) in PEM")]
+    #[error("not public keys for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA, 2,048 bits or more) in PEM")]
     Pem,
     #[error("not a set of keys (JWKS): {0}")]
     Jwks(String),
@@ -85,34 +87,31 @@ impl Key {
         }
     }
 
-    /// The public keys in a file: a JWKS, or one in PEM.
+    /// The public keys in a file: a JWKS, or those in PEM.
     pub(crate) fn read(content: &[u8]) -> Result<Keys, KeyError> {
         let content = content.trim_ascii();
         if content.starts_with(b"{") {
             Self::read_jwks(content)
         } else if content.windows(5).any(|five| five == b"-----") {
-            Self::read_pem(content).map(Keys::of)
+            Self::read_pem(content)
         } else {
             Err(KeyError::NotPublic)
         }
     }
 
-    fn read_pem(content: &[u8]) -> Result<Self, KeyError> {
+    fn read_pem(content: &[u8]) -> Result<Keys, KeyError> {
         if content.windows(7).any(|seven| seven == b"PRIVATE") {
             return Err(KeyError::Private);
         }
-        if !content.ends_with(b"PUBLIC KEY-----") {
-            return Err(KeyError::Pem);
+        let content = str::from_utf8(content).map_err(|_| KeyError::Pem)?;
+        // What is before, between and after keys is a comment.
+        let keys = content.split(BEGIN).skip(1).take(MAX_KEYS + 1);
+        let keys = keys.map(|text| of_pem(text).map(|key| Self::new(None, key)).ok_or(KeyError::Pem));
+        match keys.collect::<Result<Vec<_>, _>>()? {
+            none if none.is_empty() => Err(KeyError::Pem),
+            many if many.len() > MAX_KEYS => Err(KeyError::TooMany),
+            used => Ok(Keys { used, skipped: Vec::new() }),
         }
-        let is_p256 = |key: &DecodingKey| key.try_get_as_bytes().is_ok_and(|point| point.len() == 65);
-        let ed = || DecodingKey::from_ed_pem(content).ok();
-        let ec = || DecodingKey::from_ec_pem(content).ok().filter(is_p256);
-        let rsa = || {
-            let is_rsa =
-                DecodingKey::from_ed_pem(content).is_err() && DecodingKey::from_ec_pem(content).is_err();
-            DecodingKey::from_rsa_pem(content).ok().filter(|_| is_rsa)
-        };
-        ed().or_else(ec).or_else(rsa).map(|key| Self::new(None, key)).ok_or(KeyError::Pem)
     }
 
     /// The keys of a set (RFC 7517, section 5). Those for other uses or of other kinds are skipped, and so
@@ -135,6 +134,20 @@ impl Key {
             }
         }
         if found.used.is_empty() { Err(KeyError::NoneUsable(found.skipped)) } else { Ok(found) }
+    }
+}
+
+/// The key that begins with this text, [`BEGIN`] left out.
+fn of_pem(text: &str) -> Option<DecodingKey> {
+    let is_public = ["PUBLIC KEY-----", "RSA PUBLIC KEY-----"].iter().any(|kind| text.starts_with(kind));
+    let text = is_public.then(|| format!("{BEGIN}{text}"))?;
+    let text = text.as_bytes();
+    if let Ok(key) = DecodingKey::from_ed_pem(text) {
+        numbers::ed25519(key.try_get_as_bytes().ok()?)
+    } else if let Ok(key) = DecodingKey::from_ec_pem(text) {
+        numbers::p256(key.try_get_as_bytes().ok()?)
+    } else {
+        numbers::rsa_of_der(DecodingKey::from_rsa_pem(text).ok()?.try_get_as_bytes().ok()?)
     }
 }
 

@@ -1,6 +1,12 @@
 //! Tokens that are as they should be, and everything that is known to go wrong with others (RFC 8725).
 
-use super::*;
+use super::{
+    super::{
+        jwk::{Skipped, Why},
+        keys::{KeyError, Keys},
+    },
+    *,
+};
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use proptest::prelude::*;
@@ -313,7 +319,6 @@ fn a_token_that_is_used_once_has_an_id() {
 
 #[test]
 fn a_file_is_a_key_or_is_refused() {
-    use super::super::keys::KeyError;
     let refused = |content: &str| Key::read(content.as_bytes()).unwrap_err();
     let bad_secret = |content: &[u8]| Key::read_secret(content).unwrap_err();
     assert_eq!(bad_secret(b"short"), KeyError::ShortSecret(5));
@@ -382,7 +387,6 @@ fn the_algorithm_of_ed25519_may_be_called_by_its_new_name() {
 
 #[test]
 fn a_key_that_cannot_be_used_leaves_the_others_of_its_set_good() {
-    use super::super::jwk::Why;
     let good = issuers()[0].jwk.clone();
     let read = |changes: Value| {
         let mut changed = good.clone();
@@ -420,6 +424,96 @@ fn a_key_that_cannot_be_used_leaves_the_others_of_its_set_good() {
     ] {
         assert_eq!(read(changes.clone()), Some(why), "{changes}");
     }
+}
+
+/// A set with only this key.
+fn set_of(jwk: &Value) -> Result<Keys, KeyError> {
+    Key::read(json!({ "keys": [jwk] }).to_string().as_bytes())
+}
+
+// RFC 7518, section 6.3.1.1, forbids them, and issuers write them all the same.
+#[test]
+fn zeros_before_the_numbers_of_rsa_count_for_nothing() {
+    let rsa = &issuers()[2];
+    let mut jwk = rsa.jwk.clone();
+    for field in ["n", "e"] {
+        let number = URL_SAFE_NO_PAD.decode(jwk[field].as_str().unwrap()).unwrap();
+        jwk[field] = json!(URL_SAFE_NO_PAD.encode([&[0, 0], &*number].concat()));
+        let keys = set_of(&jwk).unwrap().used;
+        verify(&rsa.token(&claims()), &keys, &rules(), NOW).unwrap();
+    }
+}
+
+#[test]
+fn numbers_that_can_check_no_signature_make_no_key() {
+    let [ed, ec, rsa] = issuers().try_into().unwrap_or_else(|_| panic!("three"));
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let refused = |jwk: &Value, field: &str, bytes: &[u8]| {
+        let mut jwk = jwk.clone();
+        jwk[field] = json!(text(bytes));
+        let numbers = |skipped: &[Skipped]| skipped.len() == 1 && skipped[0].why == Why::Numbers;
+        matches!(set_of(&jwk), Err(KeyError::NoneUsable(skipped)) if numbers(&skipped))
+    };
+    let mut even = vec![0xff; 256];
+    even[255] = 0xfe;
+    let too_long = [vec![0xff; 1024], vec![1]].concat();
+    for modulus in [&even[..], &[0xff; 128], &[0; 256], &too_long] {
+        assert!(refused(&rsa.jwk, "n", modulus), "a modulus of {} bytes", modulus.len());
+    }
+    for exponent in [&[0][..], &[1], &[1, 0], &[1, 0, 0, 0, 0, 1]] {
+        assert!(refused(&rsa.jwk, "e", exponent), "{exponent:?}");
+    }
+    let x = URL_SAFE_NO_PAD.decode(ec.jwk["x"].as_str().unwrap()).unwrap();
+    assert!(refused(&ec.jwk, "y", &x), "not on the curve");
+    assert!(refused(&ec.jwk, "x", &[0xff; 32]), "not a coordinate");
+    // With these, signatures that nobody made would pass.
+    let mut small = vec![[0; 32], [0; 32], [0xff; 32]];
+    (small[1][0], small[2][0], small[2][31]) = (1, 0xec, 0x7f);
+    for hex in [
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ] {
+        let byte = |n: usize| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+        small.push(std::array::from_fn(byte));
+    }
+    for mut point in small {
+        for _sign in 0..2 {
+            assert!(refused(&ed.jwk, "x", &point), "{point:x?}");
+            point[31] ^= 0x80;
+        }
+    }
+    let beyond = {
+        let mut p = [0xff; 32];
+        (p[0], p[31]) = (0xee, 0x7f);
+        p
+    };
+    assert!(refused(&ed.jwk, "x", &beyond), "1, written as a number that is too large");
+    assert!(
+        refused(&ed.jwk, "x", &{
+            let mut two = [0; 32];
+            two[0] = 2;
+            two
+        }),
+        "not on the curve"
+    );
+    assert!(set_of(&ed.jwk).is_ok() && set_of(&ec.jwk).is_ok() && set_of(&rsa.jwk).is_ok());
+}
+
+#[test]
+fn all_keys_of_a_file_in_pem_are_used() {
+    let all = issuers();
+    let file: String =
+        all.iter().map(|issuer| format!("# {:?}\n{}\n", issuer.algorithm, issuer.file)).collect();
+    let keys = Key::read(file.as_bytes()).unwrap().used;
+    assert_eq!(keys.len(), 3);
+    for issuer in &all {
+        verify(&issuer.token(&claims()), &keys, &rules(), NOW).unwrap();
+    }
+    let broken = file.replace("MII", "MIX");
+    assert_eq!(Key::read(broken.as_bytes()).unwrap_err(), KeyError::Pem, "one of them");
+    let short =
+        pem("RSA PUBLIC KEY", &[&[0x30, 0x48, 0x02, 0x41, 0][..], &[0xff; 64], &[2, 3, 1, 0, 1]].concat());
+    assert_eq!(Key::read(short.as_bytes()).unwrap_err(), KeyError::Pem, "512 bits");
 }
 
 proptest! {
