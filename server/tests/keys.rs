@@ -7,7 +7,11 @@ mod util;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use driftless_proto::{limits::SUBPROTOCOL, session::client::ClientEvent};
-use driftless_server::config::{Config, Guests};
+use driftless_server::{
+    Server,
+    config::{Config, Guests},
+};
+use driftless_sim::games;
 use parking_lot::Mutex;
 use ring::{
     rand::SystemRandom,
@@ -18,14 +22,19 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
-use util::{Player, Socket, TestServer, eventually, http, process, tokens, until};
+use util::{
+    Player, Socket, TestServer, eventually, http, process,
+    tls::{Files, Issued},
+    tokens, until,
+};
 
 /// An issuer of tokens, by a key that others can have.
 struct Issuer {
@@ -155,6 +164,31 @@ fn an_address_that_leads_elsewhere_is_not_followed() {
     assert_eq!(elsewhere.asked.load(Ordering::Relaxed), 0);
     let why = failing(&server, "token_keys").unwrap();
     assert!(why.contains(&elsewhere.url) && !why.contains("s3cret"), "{why}");
+}
+
+#[test]
+fn keys_come_from_an_issuer_whose_authority_is_the_operators_own() {
+    let (issuer, folder) = (Issuer::new("a"), tempfile::tempdir().unwrap());
+    fs::write(folder.path().join("jwks.json"), issuer.jwks()).unwrap();
+    let files = Files::of(&Issued::at(SystemTime::now()));
+    let pages = Server::new(&games::kinds()).pages(folder.path());
+    let jwks = TestServer::of(pages, files.served_by(util::config()));
+    let url = format!("https://{}/jwks.json", jwks.address());
+    let certificate = &files.paths.certificate;
+    fs::copy(certificate, folder.path().join("authority.pem")).unwrap();
+    let started = |variable: &str, value: &Path| {
+        let mut command = process::command(&["--listen", "127.0.0.1:0", "--token-keys", &url]);
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env(variable, value);
+        process::Process::of(command)
+    };
+    for (variable, value) in [("SSL_CERT_FILE", certificate.as_path()), ("SSL_CERT_DIR", folder.path())] {
+        let server = started(variable, value);
+        assert_eq!(status(server.address(), &issuer.token()), 101, "{variable}");
+    }
+    let server = started("SSL_CERT_FILE", &folder.path().join("nowhere.pem"));
+    assert_eq!(status(server.address(), &issuer.token()), 503, "nobody else is trusted instead");
+    let told = server.stop();
+    assert!(told.contains("nowhere.pem"), "{told}");
 }
 
 /// Why a part of the server is not well. None: it is, or there is no such part.

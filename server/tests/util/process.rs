@@ -115,6 +115,13 @@ impl Process {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the process is there");
     }
 
+    /// Has it stop in order. Returns what it wrote to standard error.
+    pub fn stop(mut self) -> String {
+        self.signal(libc::SIGTERM);
+        self.wait();
+        self.kill()
+    }
+
     /// Kills it at once. Returns what it wrote to standard error.
     pub fn kill(mut self) -> String {
         let _ = self.child.kill();

@@ -5,7 +5,8 @@ use crate::ground::{
     key_source::{KeySource, without_query},
     unreadable::unreadable,
 };
-use std::{fs::File, io::Read, time::Duration};
+use std::{fs::File, io::Read, sync::Arc, time::Duration};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// Longest file or answer, bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -21,6 +22,8 @@ pub(crate) enum SourceError {
     TooLong,
     #[error("{0}")]
     Request(String),
+    #[error("the certificates of the system's authorities cannot be read: {0}")]
+    Authorities(rustls_native_certs::Error),
     #[error("it leads elsewhere{}, which is not followed: name the address that has the keys", to(.0))]
     Redirected(Option<String>),
     #[error("{0}")]
@@ -39,7 +42,9 @@ pub(crate) fn read(source: &KeySource) -> Result<Keys, SourceError> {
 /// No redirect is followed: the operator has named who is trusted, and an answer from there must not name
 /// another host, this machine's own network, or a connection that is not encrypted.
 fn fetch(url: &str) -> Result<Vec<u8>, SourceError> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIMEOUT)).max_redirects(0).build();
+    let trusted = TlsConfig::builder().root_certs(authorities()?).build();
+    let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIMEOUT)).max_redirects(0);
+    let config = config.tls_config(trusted).build();
     // Without what may be secret, if it should quote the address.
     let failed =
         |error: ureq::Error| SourceError::Request(error.to_string().replace(url, without_query(url)));
@@ -49,6 +54,20 @@ fn fetch(url: &str) -> Result<Vec<u8>, SourceError> {
         return Err(SourceError::Redirected(location.map(|to| without_query(to).to_owned())));
     }
     limited(answer.into_body().into_reader())
+}
+
+/// Those that the system trusts, or that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, as for other connections of
+/// the server. A system that has none, such as an empty container, trusts those that browsers do.
+fn authorities() -> Result<RootCerts, SourceError> {
+    let found = rustls_native_certs::load_native_certs();
+    match (found.certs.is_empty(), found.errors.into_iter().next()) {
+        (true, Some(error)) => Err(SourceError::Authorities(error)),
+        (true, None) => Ok(RootCerts::WebPki),
+        (false, _) => {
+            let certificates = found.certs.iter().map(|found| Certificate::from_der(found).to_owned());
+            Ok(RootCerts::Specific(Arc::new(certificates.collect())))
+        }
+    }
 }
 
 fn to(location: &Option<String>) -> String {
