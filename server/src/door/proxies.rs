@@ -5,7 +5,10 @@ use crate::{
     ground::source::Source,
 };
 use actix_web::http::header::{self, HeaderMap};
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    iter,
+    net::{IpAddr, SocketAddr},
+};
 
 /// The proxies that are trusted to name their clients, and the header in which they do.
 #[derive(Debug, Clone)]
@@ -35,18 +38,15 @@ impl Proxies {
         if !self.trust(peer) {
             return Source::of(peer);
         }
-        let lines: Vec<_> = match self.header {
-            ProxyHeader::XForwardedFor => headers.get_all(header::X_FORWARDED_FOR).collect(),
-            ProxyHeader::Forwarded => headers.get_all(header::FORWARDED).collect(),
+        let (name, address_of): (_, fn(&[u8]) -> Option<IpAddr>) = match self.header {
+            ProxyHeader::XForwardedFor => (header::X_FORWARDED_FOR, node),
+            ProxyHeader::Forwarded => (header::FORWARDED, forwarded_for),
         };
-        let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let lines: Vec<_> = headers.get_all(name).collect();
+        let hops = lines.iter().rev().flat_map(|line| from_end(line.as_bytes(), b','));
         let mut source = Source::of(peer);
         for hop in hops {
-            let address = match self.header {
-                ProxyHeader::XForwardedFor => node(hop),
-                ProxyHeader::Forwarded => forwarded_for(hop),
-            };
-            let Some(address) = address else { return Source::UNKNOWN };
+            let Some(address) = address_of(hop) else { return Source::UNKNOWN };
             // A client that claims to be this machine is limited all the same.
             source = if address.is_loopback() { Source::UNKNOWN } else { Source::of(address) };
             if !self.trust(address) {
@@ -57,12 +57,39 @@ impl Proxies {
     }
 }
 
-/// The `for` of one element of `Forwarded` (RFC 7239, section 4).
+/// The parts of a text between separators, the last one first. A separator within a quoted string is none
+/// (RFC 9110, section 5.6.4). A quote that a client has left open before what its proxy adds hides nothing of
+/// that, because it is read from its end.
+fn from_end(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    iter::from_fn(move || {
+        let text = rest?;
+        let mut quoted = false;
+        let at = (0..text.len()).rev().find(|at| {
+            let is_escaped = || text[..*at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+            quoted ^= text[*at] == b'"' && !is_escaped();
+            text[*at] == separator && !quoted
+        });
+        rest = at.map(|at| &text[..at]);
+        Some(at.map_or(text, |at| &text[at + 1..]))
+    })
+}
+
+/// The `for` of one element of `Forwarded` (RFC 7239, section 4), which may be there once.
 fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
-    let pairs =
-        element.split(|byte| *byte == b';').filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='));
+    let pairs = from_end(element, b';').filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='));
     let mut values = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value);
-    node(values.next()?.trim().trim_matches('"').as_bytes())
+    let (value, more) = (values.next()?.trim(), values.next());
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let value = quoted.map_or_else(|| value.to_owned(), unescaped);
+    node(value.as_bytes()).filter(|_| more.is_none())
+}
+
+/// What is in a quoted string.
+fn unescaped(quoted: &str) -> String {
+    let mut chars = quoted.chars();
+    iter::from_fn(|| chars.next().and_then(|char| if char == '\\' { chars.next() } else { Some(char) }))
+        .collect()
 }
 
 /// An address, with or without a port, in brackets or not.
@@ -141,9 +168,38 @@ mod tests {
         }
     }
 
+    // RFC 7239, section 4; RFC 9110, section 5.6.4
+    #[test]
+    fn what_is_quoted_separates_nothing() {
+        for (header, address) in [
+            ("for=192.0.2.9;by=\"a,b\"", "192.0.2.9"),
+            ("proto=https;for=192.0.2.9;host=\"a;b\"", "192.0.2.9"),
+            ("host=\"x, for=203.0.113.9\";for=192.0.2.9", "192.0.2.9"),
+            ("for=192.0.2.9;host=\"x, for=203.0.113.9\"", "192.0.2.9"),
+            ("for=192.0.2.9;host=\"x;for=203.0.113.9\"", "192.0.2.9"),
+            ("for=192.0.2.9;host=\"a\\\", for=203.0.113.9\"", "192.0.2.9"),
+            ("for=192.0.2.9;host=\"a\\\\\"", "192.0.2.9"),
+            ("for=\"\\192.0.2.9\"", "192.0.2.9"),
+            // What a client has left open hides nothing that the proxy adds.
+            ("for=\"203.0.113.9, for=192.0.2.9", "192.0.2.9"),
+            ("for=\"203.0.113.9, for=\"192.0.2.9\"", "192.0.2.9"),
+        ] {
+            assert_eq!(said(ProxyHeader::Forwarded, PROXY, &[header.as_bytes()]), of(address), "{header}");
+        }
+    }
+
     #[test]
     fn a_client_that_cannot_be_told_is_unknown_and_never_the_proxy() {
-        for header in ["for=unknown", "for=_hidden", "for=", "by=1.2.3.4", "", "for=1.2.3"] {
+        for header in [
+            "for=unknown",
+            "for=_hidden",
+            "for=",
+            "by=1.2.3.4",
+            "",
+            "for=1.2.3",
+            "for=\"192.0.2.9",
+            "for=192.0.2.9;for=192.0.2.8",
+        ] {
             assert_eq!(
                 said(ProxyHeader::Forwarded, PROXY, &[header.as_bytes()]),
                 Source::UNKNOWN,
