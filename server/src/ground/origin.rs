@@ -21,14 +21,22 @@ pub struct Origins {
 }
 
 /// Origins to admit: `https://example.com`, `https://*.example.com:8443` (subdomains, but not the domain
-/// itself), or `*` (all).
+/// itself), that of an app's pages (`capacitor://localhost`), `null` (pages without an origin, such as
+/// files), or `*` (all).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern(Kind);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Any,
-    Of { scheme: Scheme, host: String, below: bool, port: u16 },
+    /// Compared as a whole: `null`, or one with a scheme of its own.
+    Whole(String),
+    Of {
+        scheme: Scheme,
+        host: String,
+        below: bool,
+        port: u16,
+    },
 }
 
 /// Where an admitted request came from.
@@ -73,7 +81,10 @@ impl Foreign {
 
 /// The text is not a pattern of origins.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an origin: write https://example.com, https://*.example.com or *")]
+#[error(
+    "{0:?} is not an origin: write https://example.com, https://*.example.com, that of an app's pages \
+     (capacitor://localhost), null (pages without an origin, such as files) or *"
+)]
 pub struct BadOrigin(String);
 
 impl Origins {
@@ -120,12 +131,8 @@ impl Origins {
         let Some(text) = origin else { return Ok(Page::Own) };
         let foreign = || Foreign::Origin { origin: text.to_owned(), host: host.to_owned() };
         let Some(origin) = Origin::parse(text) else {
-            // `null`: a page without an origin, such as a file.
-            return if self.allowed.iter().any(|p| p.0 == Kind::Any) {
-                Ok(Page::Guest)
-            } else {
-                Err(foreign())
-            };
+            let allowed = self.allowed.iter().any(|pattern| pattern.is(text));
+            return if allowed { Ok(Page::Guest) } else { Err(foreign()) };
         };
         if origin.authority.host.eq_ignore_ascii_case(asked.host) && same_port(&origin, &asked) {
             return Ok(Page::Own);
@@ -142,15 +149,26 @@ impl OriginPattern {
     fn matches(&self, origin: &Origin<'_>) -> bool {
         match &self.0 {
             Kind::Any => true,
+            Kind::Whole(_) => false,
             Kind::Of { scheme, port, .. } => {
                 *scheme == origin.scheme && *port == origin.port() && self.names(origin.authority.host)
             }
         }
     }
 
+    /// Whether it names an origin that is neither HTTP's nor HTTPS's.
+    fn is(&self, text: &str) -> bool {
+        match &self.0 {
+            Kind::Any => true,
+            Kind::Whole(whole) => whole.eq_ignore_ascii_case(text),
+            Kind::Of { .. } => false,
+        }
+    }
+
     fn names(&self, name: &str) -> bool {
         match &self.0 {
             Kind::Any => true,
+            Kind::Whole(_) => false,
             Kind::Of { host, below: false, .. } => host.eq_ignore_ascii_case(name),
             Kind::Of { host, below: true, .. } => {
                 let name = name.to_ascii_lowercase();
@@ -167,22 +185,35 @@ impl FromStr for OriginPattern {
         if text == "*" {
             return Ok(Self(Kind::Any));
         }
-        let origin = Origin::parse(text).ok_or_else(|| BadOrigin(text.to_owned()))?;
+        let bad = || BadOrigin(text.to_owned());
+        if text == "null" || is_an_apps(text) {
+            return Ok(Self(Kind::Whole(text.to_ascii_lowercase())));
+        }
+        let origin = Origin::parse(text).ok_or_else(bad)?;
         let (below, host) = match origin.authority.host.strip_prefix("*.") {
             Some(host) => (true, host),
             None => (false, origin.authority.host),
         };
         if host.is_empty() || host.contains('*') {
-            return Err(BadOrigin(text.to_owned()));
+            return Err(bad());
         }
+        // Browsers send names as they are in the DNS (RFC 5890): xn--….
+        let host = match host.is_ascii() {
+            true => host.to_ascii_lowercase(),
+            false => url::Host::parse(host).map_err(|_| bad())?.to_string(),
+        };
         let (scheme, port) = (origin.scheme, origin.port());
-        Ok(Self(Kind::Of { scheme, host: host.to_ascii_lowercase(), below, port }))
+        Ok(Self(Kind::Of { scheme, host, below, port }))
     }
 }
 
 impl fmt::Display for OriginPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Kind::Of { scheme, host, below, port } = &self.0 else { return f.write_str("*") };
+        let (scheme, host, below, port) = match &self.0 {
+            Kind::Any => return f.write_str("*"),
+            Kind::Whole(whole) => return f.write_str(whole),
+            Kind::Of { scheme, host, below, port } => (scheme, host, below, port),
+        };
         write!(f, "{}://{}{host}", scheme.name(), if *below { "*." } else { "" })?;
         if *port == scheme.default_port() { Ok(()) } else { write!(f, ":{port}") }
     }
@@ -251,6 +282,19 @@ impl<'a> Authority<'a> {
             None => None,
         }
     }
+}
+
+/// Whether it is the origin of the pages of an app: of a scheme that no page in a browser has.
+fn is_an_apps(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    // Those of the Web, whose origins are of another form, or are none (URL Standard, section 4.7).
+    let known =
+        ["http", "https", "ws", "wss", "ftp", "file"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    !known
+        && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(fits)
+        && Authority::parse(rest).is_some_and(|authority| !authority.host.contains('*'))
 }
 
 fn address(host: &str) -> Option<IpAddr> {
@@ -363,6 +407,40 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_apps_and_pages_without_an_origin_are_let_in_by_name() {
+        for own in ["capacitor://localhost", "tauri://localhost", "ionic://localhost:8100", "null"] {
+            let apps = origins(&[own], true);
+            assert_eq!(apps.check("localhost:7777", Some(own)), Ok(Page::Guest), "{own}");
+            assert_eq!(own.parse::<OriginPattern>().unwrap().to_string(), own);
+            for other in
+                ["app://localhost", "file://", "capacitor://evil.example", "https://evil.example", ""]
+            {
+                assert!(apps.check("localhost:7777", Some(other)).is_err(), "{own} {other}");
+            }
+            assert!(apps.check("evil.example:7777", None).is_err(), "it names no host");
+            assert!(origins(&["https://game.example"], true).check("localhost:7777", Some(own)).is_err());
+        }
+    }
+
+    // RFC 5891
+    #[test]
+    fn a_name_in_unicode_is_the_one_that_browsers_send() {
+        for (written, sent) in [
+            ("https://m\u{fc}nchen.example", "https://xn--mnchen-3ya.example"),
+            ("https://M\u{dc}NCHEN.example", "https://xn--mnchen-3ya.example"),
+            ("https://*.b\u{fc}cher.example:8443", "https://a.xn--bcher-kva.example:8443"),
+        ] {
+            assert_eq!(
+                origins(&[written], false).check("api.example", Some(sent)),
+                Ok(Page::Guest),
+                "{written}"
+            );
+        }
+        let shown = "https://m\u{fc}nchen.example".parse::<OriginPattern>().unwrap().to_string();
+        assert_eq!(shown, "https://xn--mnchen-3ya.example");
+    }
+
+    #[test]
     fn a_name_that_was_made_to_mean_this_machine_is_refused() {
         for host in ["evil.example:7777", "localhost.evil.example", "127.0.0.1.evil.example", "a.b"] {
             let checked = origins(&[], true).check(host, None);
@@ -404,6 +482,11 @@ mod tests {
             "https://*.",
             "https://a.*.b",
             "ftp://a",
+            "wss://a",
+            "file://",
+            "capacitor://*",
+            "capacitor://",
+            "://a",
             "https://a/b",
         ] {
             assert!(text.parse::<OriginPattern>().is_err(), "{text:?}");
