@@ -185,12 +185,13 @@ pub(crate) fn open(folder: &Path, footing: Footing) -> Result<(Opened, Vec<Store
     Ok((Opened { folder, chores: Vec::new() }, stored))
 }
 
-/// Opens a store that no server has, and reads what is there, which stays as it is.
+/// Opens a store that no server has, and reads what is there, which stays as it is. `change`: that is to be
+/// changed then.
 ///
 /// # Errors
 /// A server has it, there is none, or it cannot be read.
-pub(crate) fn look(folder: &Path) -> Result<(Opened, Vec<Stored>), StoreError> {
-    let (folder, stored) = Folder::look(folder)?;
+pub(crate) fn look(folder: &Path, change: bool) -> Result<(Opened, Vec<Stored>), StoreError> {
+    let (folder, stored) = Folder::look(folder, change)?;
     Ok((Opened { folder, chores: Vec::new() }, stored))
 }
 

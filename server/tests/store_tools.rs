@@ -10,7 +10,12 @@ use driftless_sim::{
     GameKind, games,
     replay::{Recorder, Recording, scene},
 };
-use std::{fs, io::BufReader, path::Path};
+use std::{
+    fs,
+    io::BufReader,
+    path::Path,
+    process::{Command, Output},
+};
 use util::{
     Player, TestServer, config,
     games::Obedient,
@@ -97,6 +102,43 @@ fn a_room_in_a_store_is_listed_shown_exported_and_removed() {
     assert_eq!(store(&folder, &["ls"]).1.lines().count(), 1);
     let server = Process::start(&["--store", folder.to_str().unwrap(), "--durability", "journal"]);
     assert_eq!(util::http::get(server.address(), "/v1/rooms/lobby").status, 404, "it is gone");
+}
+
+/// A backup, or a volume that is mounted by somebody else.
+#[test]
+fn a_store_that_cannot_be_written_can_be_looked_into() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("store");
+    leave_a_room(&folder);
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let before: Vec<_> = files.map(|path| (fs::read(&path).unwrap(), path)).collect();
+    let looks = |line: &str| {
+        let line = format!(
+            "mount --bind {0} {0} && mount -o remount,bind,ro {0} || exit 99; {1} store --store {0} {line}",
+            folder.display(),
+            env!("CARGO_BIN_EXE_driftless"),
+        );
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &line]).output().unwrap()
+    };
+    let listed = looks("ls");
+    if listed.status.code() == Some(99) || listed.stderr.starts_with(b"unshare") {
+        return eprintln!("NOT TESTED: there are no mounts of one's own here");
+    }
+    let said =
+        |output: &Output| String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned();
+    assert!(listed.status.success() && said(&listed).contains("lobby"), "{listed:?}");
+    assert!(said(&looks("show lobby")).contains("name: lobby"));
+    let exported = looks("export lobby --output -");
+    let file = place.path().join("lobby.driftless");
+    fs::write(&file, &exported.stdout).unwrap();
+    let replayed = process::run(&["replay", file.to_str().unwrap()]);
+    assert!(replayed.status.success(), "standard output is the recording: {replayed:?}");
+    let removed = looks("rm lobby --yes");
+    assert!(!removed.status.success() && said(&removed).contains("Read-only"), "{removed:?}");
+    for (bytes, path) in before {
+        assert!(fs::read(&path).unwrap() == bytes, "{} has changed", path.display());
+    }
 }
 
 #[test]

@@ -26,6 +26,9 @@ use std::{
     time::Duration,
 };
 
+/// The file that is none, but standard output.
+const STDOUT: &str = "-";
+
 /// Options of `store`.
 #[derive(Debug, Clone, Args)]
 pub struct StoreArgs {
@@ -66,7 +69,7 @@ pub enum Action {
         /// The one of this name that was set aside.
         #[arg(long)]
         aside: bool,
-        /// The file. Default: ROOM.driftless.
+        /// The file; - for standard output. Default: ROOM.driftless.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -90,7 +93,8 @@ pub enum Action {
 pub(super) fn store(args: StoreArgs, games: &[GameKind]) -> Result<String, String> {
     let folder = args.folder.ok_or("which store? Give its folder: --store FOLDER")?;
     let failed = |error| why(&folder, &error);
-    let (mut opened, mut rooms) = store::look(&folder).map_err(failed)?;
+    let (mut opened, mut rooms) =
+        store::look(&folder, matches!(args.action, Action::Rm { .. })).map_err(failed)?;
     rooms.sort_by(|a, b| a.name().cmp(b.name()));
     let set_aside = opened.aside().map_err(failed)?;
     match args.action {
@@ -113,6 +117,9 @@ pub(super) fn store(args: StoreArgs, games: &[GameKind]) -> Result<String, Strin
             let stored = of(find(those(aside, rooms, set_aside), &room)?)?;
             let file = output.unwrap_or_else(|| format!("{room}.driftless").into());
             let tick = export(stored, games, &file)?;
+            if file == Path::new(STDOUT) {
+                return Ok(String::new());
+            }
             let file = file.display();
             Ok(format!("{file}: room {room:?} at tick {tick}; serve --from {file} makes a room of it\n"))
         }
@@ -313,8 +320,10 @@ fn export(stored: StoredRoom, games: &[GameKind], file: &Path) -> Result<u32, St
     };
     let last = ticks.last().map_or(start.tick, |tick| tick.tick);
     let write = || {
-        let mut options = OpenOptions::new();
-        let out = options.write(true).create_new(true).mode(0o600).open(file)?;
+        let out: Box<dyn Write> = match file == Path::new(STDOUT) {
+            true => Box::new(io::stdout().lock()),
+            false => Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?),
+        };
         let mut recorder = Recorder::starting_from(BufWriter::new(out), &header, &start)?;
         ticks.iter().try_for_each(|tick| recorder.record(tick))?;
         recorder.end(EndReason::ServerStopped)?;

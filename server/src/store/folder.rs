@@ -181,15 +181,21 @@ impl Folder {
         Ok(Self { path, footing, _open: open, rooms, found, last, newest_room: 0, held, damage })
     }
 
-    /// The same for one that is there, of which nothing is moved or removed.
-    pub(super) fn look(path: &Path) -> Result<(Self, Vec<Stored>), StoreError> {
+    /// The same for one that is there, of which nothing is moved or removed. If it need not be changed, this
+    /// process need not be able to write it.
+    pub(super) fn look(path: &Path, change: bool) -> Result<(Self, Vec<Stored>), StoreError> {
         let file = path.join(ROOMS);
         if !file.is_file() {
             return Err(StoreError::Missing);
         }
         let open = lock(path)?;
         let footing = Footing::default();
-        let (rooms, rows) = open_database(&file, &footing.disk)?;
+        let (rooms, rows) = match open_database(|| Rooms::open(&file, &footing.disk)) {
+            Err(StoreError::Io(error)) if !change && is_read_only(&error) => {
+                open_database(|| Rooms::copy(&file, &footing.disk))?
+            }
+            opened => opened?,
+        };
         Self::read(path, footing, open, rooms, rows)
     }
 
@@ -433,7 +439,7 @@ fn open_rooms(folder: &Path, disk: &Arc<dyn Disk>) -> Result<(Rooms, Vec<Entry>)
     let path = folder.join(ROOMS);
     let is_there = fs::metadata(&path).is_ok_and(|file| file.len() > 0 || !file.is_file());
     match is_there || segments(folder)?.is_empty() {
-        true => open_database(&path, disk).inspect_err(|_| {
+        true => open_database(|| Rooms::open(&path, disk)).inspect_err(|_| {
             if !is_there {
                 let _ = fs::remove_file(&path); // what was begun is no database, and would count as damaged
             }
@@ -442,10 +448,16 @@ fn open_rooms(folder: &Path, disk: &Arc<dyn Disk>) -> Result<(Rooms, Vec<Entry>)
     }
 }
 
-fn open_database(path: &Path, disk: &Arc<dyn Disk>) -> Result<(Rooms, Vec<Entry>), StoreError> {
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
+fn open_database(
+    open: impl FnOnce() -> Result<Rooms, StoreError>,
+) -> Result<(Rooms, Vec<Entry>), StoreError> {
     // The database may find that it is damaged by a panic.
     catch_unwind(AssertUnwindSafe(|| {
-        let rooms = Rooms::open(path, disk)?;
+        let rooms = open()?;
         let rows = rooms.all()?;
         Ok((rooms, rows))
     }))

@@ -3,7 +3,8 @@
 use super::{StoreError, disk::Disk, machine::now_ms, row::Row};
 use crate::ground::inode::Inode;
 use redb::{
-    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+    Builder, Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, Table,
+    TableDefinition, TableError, backends::InMemoryBackend,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -74,6 +75,18 @@ impl Rooms {
     pub(super) fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Self, StoreError> {
         let database = Some(open(path, &**disk)?);
         Ok(Self { path: path.to_owned(), disk: disk.clone(), database })
+    }
+
+    /// A copy in memory, which leaves its file as it is. What is written to it is lost.
+    pub(super) fn copy(path: &Path, disk: &Arc<dyn Disk>) -> Result<Self, StoreError> {
+        let (bytes, inode) = (fs::read(path)?, Inode::from(fs::metadata(path)?));
+        let memory = InMemoryBackend::new();
+        memory
+            .set_len(bytes.len() as u64)
+            .and_then(|()| memory.write(0, &bytes))
+            .map_err(io::Error::other)?;
+        let copied = builder().create_with_backend(memory).map_err(|error| why(error.into()))?;
+        Ok(Self { path: path.to_owned(), disk: disk.clone(), database: Some((copied, inode)) })
     }
 
     /// One that is opened when something is written.
@@ -229,10 +242,14 @@ fn open(path: &Path, disk: &dyn Disk) -> Result<(Database, Inode), StoreError> {
     // It may have been made when others could read it.
     file.set_permissions(Permissions::from_mode(0o600))?;
     let inode = Inode::from(file.metadata()?);
+    Ok((disk.database(&builder(), file).map_err(|error| why(error.into()))?, inode))
+}
+
+fn builder() -> Builder {
     let mut builder = Database::builder();
     // Otherwise some damage is found only when something is written, by a panic.
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-    Ok((disk.database(&builder, file).map_err(|error| why(error.into()))?, inode))
+    builder
 }
 
 /// What a transaction writes to.
