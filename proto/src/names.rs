@@ -75,9 +75,12 @@ pub fn is_room_name(name: &str) -> bool {
     is_plain(name) && !name.starts_with(['.', '-'])
 }
 
-/// Whether a user may have this id: 1 to 255 visible ASCII characters.
+/// Whether a user may have this id: 1 to 255 visible ASCII characters, but not `.` or `..`. These are parts
+/// of no path, however they are written (URL Standard, section 4.4), so nobody could name such a user in one.
 pub fn is_user_id(id: &str) -> bool {
-    (1..=MAX_USER_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+    (1..=MAX_USER_ID).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_graphic())
+        && ![".", ".."].contains(&id)
 }
 
 /// Whether a kind of game can be called `name`.

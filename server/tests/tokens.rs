@@ -665,6 +665,8 @@ fn what_can_be_no_user_is_not_revoked_and_who_is_is_listed() {
         ("%20", "", 422, "bad_user"),
         ("a%00b", "", 422, "bad_user"),
         ("npc-1", "", 422, "bad_user"),
+        ("..", "", 422, "bad_user"),
+        ("%2e", "", 422, "bad_user"),
         ("guest-", "", 422, "bad_user"),
         (&long, "", 422, "bad_user"),
         ("", "", 404, "no_such_path"),

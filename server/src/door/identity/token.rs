@@ -145,7 +145,8 @@ pub(crate) enum TokenError {
     #[error("the token is of another issuer")]
     Issuer,
     #[error(
-        "\"sub\" must be 1 to {MAX_ID} visible ASCII characters, and not begin with \"guest-\" or \"npc-\""
+        "\"sub\" must be 1 to {MAX_ID} visible ASCII characters, not \".\" or \"..\", and not begin with \
+         \"guest-\" or \"npc-\""
     )]
     User,
     #[error("\"name\": {0}")]

@@ -288,6 +288,7 @@ fn a_token_says_who_may_do_what_and_where() {
         (json!({ "sub": "guest-0123456789abcdef" }), TokenError::User),
         (json!({ "sub": "npc-1" }), TokenError::User),
         (json!({ "sub": "a b" }), TokenError::User),
+        (json!({ "sub": ".." }), TokenError::User),
         (json!({ "sub": "x".repeat(256) }), TokenError::User),
         (json!({ "name": "" }), TokenError::Name(TextError::Empty)),
         (json!({ "name": "guest-1" }), TokenError::Name(TextError::Reserved)),
