@@ -4,11 +4,15 @@ use crate::ground::id::RoomId;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process,
     time::SystemTime,
 };
 
+/// Permissions of what is made: a recording has names, ids and all that players say.
+const PRIVATE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
 /// File name extension of recordings.
 const EXTENSION: &str = "driftless";
 /// How many existing files of the same room, second, process and number are skipped: of containers, each of
@@ -52,7 +56,7 @@ impl RecordFolder {
         for n in 1..=NAMES {
             let again = if n == 1 { String::new() } else { format!("-{n}") };
             let path = self.0.join(format!("{name}{again}.{EXTENSION}"));
-            match OpenOptions::new().append(true).create_new(true).open(&path) {
+            match OpenOptions::new().append(true).create_new(true).mode(PRIVATE).open(&path) {
                 Ok(file) => return Ok((path, file)),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => last = Some(error),
                 Err(error) => return Err(error),
@@ -62,7 +66,7 @@ impl RecordFolder {
     }
 
     fn try_out(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
+        fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(&self.0)?;
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let probe = self.0.join(format!(".probe-{}-{}", process::id(), since.as_nanos()));
         let written = OpenOptions::new().write(true).create_new(true).open(&probe);
@@ -80,6 +84,7 @@ impl RecordFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn no_file_is_opened_twice() {
@@ -93,6 +98,16 @@ mod tests {
         let name = paths[0].file_name().unwrap().to_str().unwrap();
         assert_eq!(name, format!("lobby-19700101T000000Z-{}-1.driftless", process::id()));
         assert_eq!(folder.used().unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_made_is_readable_by_its_owner_alone() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("recordings");
+        let (file, _) =
+            RecordFolder::prepare(&path).unwrap().create("lobby", RoomId(1), SystemTime::UNIX_EPOCH).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
     }
 
     #[test]
