@@ -8,10 +8,14 @@ use driftless_proto::code::CloseCode;
 use driftless_server::{config::Config, ground::transport_kind::TransportKind};
 use std::{
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
-use util::{Player, Socket, TestServer, config, join, until};
+use util::{
+    Player, Socket, TestServer, config, join,
+    process::{self, Process},
+    until,
+};
 
 const ANN: &str = "192.0.2.1";
 const BOB: &str = "198.51.100.7";
@@ -161,6 +165,24 @@ fn a_trusted_proxy_may_say_the_client_before_the_first_byte() {
     let mut answer = Vec::new();
     let _ = silent.read_to_end(&mut answer);
     assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_proxy_that_does_not_begin_with_the_header_is_named_in_the_log() {
+    let proxy = ["--trusted-proxy", "127.0.0.1", "--proxy-protocol", "--log", "warn"];
+    let server = Process::of(process::command(&[&["--listen", "127.0.0.1:0"], &proxy[..]].concat()));
+    for sent in [&b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n"[..], b""] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(sent).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let told = server.stop();
+    let lines: Vec<_> = told.lines().filter(|line| line.contains("not a PROXY protocol header")).collect();
+    assert!(
+        lines.len() == 1 && lines[0].contains("proxy=127.0.0.1"),
+        "who says nothing says nothing wrong: {told}"
+    );
 }
 
 #[test]

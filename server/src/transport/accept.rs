@@ -158,8 +158,13 @@ impl Accept {
             warn!(error = %e, "cannot set the options of a socket");
         }
         if self.proxy_protocol && self.door.proxies().trust(peer.ip()) {
-            peer =
-                proxy_protocol::client(&mut stream).await.map_err(NotTaken::ProxyProtocol)?.unwrap_or(peer);
+            let client = proxy_protocol::client(&mut stream).await.inspect_err(|error| {
+                // A health check may also say nothing and go.
+                if error.kind() == io::ErrorKind::InvalidData {
+                    warn!(proxy = %peer, %error, "closed a connection of a trusted proxy (proxy_protocol)");
+                }
+            });
+            peer = client.map_err(NotTaken::ProxyProtocol)?.unwrap_or(peer);
         }
         let place = self.door.socket(peer.ip()).ok_or(NotTaken::Refused)?;
         let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), Protocol::Http1, peer)) };
