@@ -373,9 +373,16 @@ fn load(
     kinds: &[&str],
     authenticates: bool,
 ) -> Result<Box<Resolved>, ConfigError> {
-    check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut wrong: Vec<_> = check_environment(names).err().into_iter().collect();
     if let Some(file) = config {
-        options.read_file(&file)?;
+        match options.read_file(&file) {
+            Err(bad @ ConfigError::BadFile { .. }) => return Err(bad),
+            read => wrong.extend(read.err()),
+        }
     }
-    resolve(options, kinds, authenticates).map(|resolved| Box::new(Resolved { carry, from, ..resolved }))
+    let resolved = resolve(options, kinds, authenticates);
+    wrong.extend(resolved.as_ref().err().cloned());
+    ConfigError::all(wrong)?;
+    resolved.map(|resolved| Box::new(Resolved { carry, from, ..resolved }))
 }

@@ -52,6 +52,33 @@ fn a_bad_configuration_is_told_and_exits_with_2() {
 }
 
 #[test]
+fn all_that_is_wrong_with_a_configuration_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("driftless.toml");
+    std::fs::write(&file, "tick_rate = 0\ncolour = 1\n[game]\n").unwrap();
+    let names = [("DRIFTLESS_TICKRATE", "3"), ("DRIFTLESS_MAX_ROOM", "3")];
+    let (code, out, err) = run(&["check-config", "--config", file.to_str().unwrap()], &names);
+    assert_eq!((code, &*out, err.lines().count()), (2, "", 5), "{err}");
+    for wrong in
+        ["DRIFTLESS_TICKRATE", "DRIFTLESS_MAX_ROOM", "line 2: colour", "[game]", "tick_rate is \"0\""]
+    {
+        assert!(err.contains(wrong), "{wrong}: {err}");
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_has_failed() {
+    for args in [&["check-config"][..], &["default-config"], &["man"], &["completions", "bash"], &["--help"]]
+    {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = driftless(args, &[]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("cannot write to standard output: No space left"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn help_tells_options_environment_and_exit_codes() {
     let (code, out, _) = run(&["--help"], &[]);
     assert_eq!(code, 0);

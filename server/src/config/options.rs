@@ -74,21 +74,22 @@ impl Options {
             // Without the line itself, which may contain a secret.
             bad(format!("line {}: {}", line(error.span().unwrap_or_default().start), error.message()))
         })?;
-        let entries = Config::entries();
+        let (entries, mut unknown) = (Config::entries(), Vec::new());
         for (key, value) in table {
             let found = entries.iter().find(|entry| entry.key == key.get_ref());
             let Some(Entry { key, .. }) = found else {
                 let meant = closest(key.get_ref(), &entries).map(str::to_owned);
                 let place = format!("{}: line {}", path.display(), line(key.span().start));
-                return Err(match value {
+                unknown.push(match value {
                     toml::Value::Table(_) => ConfigError::Section { place, section: key.into_inner() },
                     _ => ConfigError::Unknown { place, key: key.into_inner(), meant },
                 });
+                continue;
             };
             let text = plain(value);
             self.0.entry(key).or_insert((text, Origin::File(path.to_owned())));
         }
-        Ok(())
+        ConfigError::all(unknown)
     }
 }
 
@@ -108,16 +109,13 @@ fn plain(value: toml::Value) -> String {
 /// If there is such a variable among these names.
 pub fn check_environment(names: impl IntoIterator<Item = String>) -> Result<(), ConfigError> {
     let entries = Config::entries();
-    for name in names {
-        let Some(key) = name.strip_prefix(PREFIX) else { continue };
-        if let Some(meant) =
-            closest(&key.to_lowercase(), &entries).map(variable).filter(|meant| *meant != name)
-        {
-            let place = "environment".to_owned();
-            return Err(ConfigError::Unknown { place, key: name, meant: Some(meant) });
-        }
-    }
-    Ok(())
+    let unknown = names.into_iter().filter_map(|name| {
+        let meant = closest(&name.strip_prefix(PREFIX)?.to_lowercase(), &entries).map(variable)?;
+        let unknown =
+            |meant| ConfigError::Unknown { place: "environment".to_owned(), key: name.clone(), meant };
+        (meant != name).then(|| unknown(Some(meant)))
+    });
+    ConfigError::all(unknown.collect())
 }
 
 /// The key that a word with a few wrong letters probably means.

@@ -94,7 +94,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// All of them, if there are any.
-    fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
