@@ -111,9 +111,13 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Print the manual page, for man(1).
+    /// Print the manual page, for man(1), or that of a command.
     #[command(after_help = EXIT_CODES)]
-    Man,
+    Man {
+        /// The command, such as store, or store-ls.
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+    },
 }
 
 /// Options of `types`.
@@ -158,8 +162,8 @@ pub enum Task {
     Serve(Result<Box<Resolved>, ConfigError>),
     /// Print the configuration.
     CheckConfig(Result<Box<Resolved>, ConfigError>),
-    /// Print a text: a configuration file, completions, the manual.
-    Print(Vec<u8>),
+    /// Print a text: a configuration file, completions, a page of the manual.
+    Print(String),
     /// Replay a recording.
     Replay(PathBuf),
     /// Write the types of a page.
@@ -195,7 +199,7 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = program(args.first());
     let fail = |code, reason: &dyn Display| fail(&program, code, reason);
-    // Whoever reads what it prints may have seen enough.
+    let print = |text: &dyn Display, code| print(&program, text.to_string().as_bytes(), code);
     match parse(args, server.games(), server.authenticates()) {
         Ok(Task::Serve(Ok(resolved))) => {
             let Resolved { config, carry, from, .. } = *resolved;
@@ -204,26 +208,20 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             serve::serve(&program, server, config)
         }
         Ok(Task::CheckConfig(Ok(resolved))) => match &*server.faults(&resolved.config) {
-            [] => {
-                let _ = write!(io::stdout(), "{resolved}");
-                ExitCode::SUCCESS
-            }
+            [] => print(&resolved, 0),
             faults => {
                 fail(EXIT_USAGE, &faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
             }
         },
         Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
-        Ok(Task::Print(text)) => {
-            let _ = io::stdout().write_all(&text);
-            ExitCode::SUCCESS
-        }
+        Ok(Task::Print(text)) => print(&text, 0),
         Ok(Task::Replay(file)) => {
             let Replayed { line, exit_code } = replay(&file, server.games());
             if exit_code == EXIT_USAGE {
-                return fail(EXIT_USAGE, &line);
+                fail(EXIT_USAGE, &line)
+            } else {
+                print(&format!("{line}\n"), exit_code)
             }
-            let _ = writeln!(io::stdout(), "{line}");
-            ExitCode::from(exit_code)
         }
         Ok(Task::Types(TypesArgs { ts, kind })) => match types::write(&ts, kind.as_deref(), server.games()) {
             Ok(notes) => {
@@ -235,48 +233,50 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
         Ok(Task::Token(args)) => match token::token(*args) {
-            Ok(token) => {
-                let _ = writeln!(io::stdout(), "{token}");
-                ExitCode::SUCCESS
-            }
+            Ok(token) => print(&format!("{token}\n"), 0),
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
         Ok(Task::Store(args)) => match store::store(args, server.games()) {
-            Ok(text) => {
-                let _ = write!(io::stdout(), "{text}");
-                ExitCode::SUCCESS
-            }
+            Ok(text) => print(&text, 0),
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
         Ok(Task::Upgrade(args)) => match upgrade::upgrade(&args) {
-            Ok(line) => {
-                let _ = writeln!(io::stdout(), "{line}");
-                ExitCode::SUCCESS
-            }
+            Ok(line) => print(&format!("{line}\n"), 0),
             Err(reason) => fail(EXIT_FAILED, &reason),
         },
         Ok(Task::Move(args)) => match move_room::move_room(&args) {
-            Ok(line) => {
-                let _ = writeln!(io::stdout(), "{line}");
-                ExitCode::SUCCESS
-            }
+            Ok(line) => print(&format!("{line}\n"), 0),
             Err(reason) => fail(EXIT_FAILED, &reason),
         },
         Ok(Task::New(folder)) => match new::new(&folder) {
-            Ok(folder) => {
-                let _ = writeln!(io::stdout(), "created {}: cd {0} && cargo run -- dev", folder.display());
-                ExitCode::SUCCESS
-            }
+            Ok(folder) => print(&format!("created {}: cd {0} && cargo run -- dev\n", folder.display()), 0),
             Err(e) => fail(if e.is_usage() { EXIT_USAGE } else { EXIT_FAILED }, &e),
         },
         Ok(Task::Dev(args)) => dev::dev(&program, args),
         Err(e) => match misspelt(&e) {
             Some(line) => fail(EXIT_USAGE, &line),
-            None => {
-                let _ = e.print();
-                ExitCode::from(if e.use_stderr() { EXIT_USAGE } else { 0 })
-            }
+            None => match e.print() {
+                Err(error) if !e.use_stderr() => unprinted(&program, &error, 0),
+                _ => ExitCode::from(if e.use_stderr() { EXIT_USAGE } else { 0 }),
+            },
         },
+    }
+}
+
+/// Prints what was asked for. Returns this exit code, unless there is no room for it.
+fn print(program: &str, text: &[u8], code: u8) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => unprinted(program, &error, code),
+    }
+}
+
+fn unprinted(program: &str, error: &io::Error, code: u8) -> ExitCode {
+    match error.kind() {
+        // Whoever reads it has seen enough.
+        io::ErrorKind::BrokenPipe => ExitCode::from(code),
+        _ => fail(program, EXIT_FAILED, &format!("cannot write to standard output: {error}")),
     }
 }
 
@@ -336,9 +336,9 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
         None => Task::Serve(load(cli.serve)),
         Some(Command::Serve(args)) => Task::Serve(load(args)),
         Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args)),
-        Some(Command::DefaultConfig) => Task::Print(default_file().into_bytes()),
+        Some(Command::DefaultConfig) => Task::Print(default_file()),
         Some(Command::Completions { shell }) => Task::Print(manual::completions(shell, command, &program)),
-        Some(Command::Man) => Task::Print(manual::page(command)),
+        Some(Command::Man { of }) => Task::Print(manual::page(command, of.as_deref())?),
         Some(Command::Replay { file }) => Task::Replay(file),
         Some(Command::Types(args)) => Task::Types(args),
         Some(Command::Token(args)) => Task::Token(args),

@@ -128,6 +128,22 @@ fn shells_and_man_learn_every_option_and_no_secret() {
     let (code, page, _) = run(&["man"], &secret);
     assert!(code == 0 && page.starts_with(".") && page.contains("DRIFTLESS_DRAIN_SPREAD"), "{page}");
     assert!(!page.contains("horse"), "{page}");
+    // Each page that a page names can be had.
+    let named = |page: &str| -> Vec<String> {
+        let words = page.split_whitespace().filter_map(|word| word.split_once("(1)")).map(|(word, _)| word);
+        words
+            .filter_map(|word| word.replace('\\', "").strip_prefix("driftless-").map(str::to_owned))
+            .collect()
+    };
+    let mut pages = named(&page);
+    assert!(pages.len() > 10, "{pages:?}");
+    while let Some(command) = pages.pop() {
+        let (code, page, err) = run(&["man", &command], &[]);
+        assert!(code == 0 && page.contains(&format!(".TH driftless-{command}")), "{command}: {err}{page}");
+        pages.extend(named(&page));
+    }
+    let (code, _, err) = run(&["man", "stor"], &[]);
+    assert!(code == 2 && err.contains("store-export"), "{err}");
     assert_eq!(run(&["completions", "cmd.com"], &[]).0, 2);
 }
 

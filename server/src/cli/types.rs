@@ -18,8 +18,10 @@ pub(super) fn write(file: &Path, kind: Option<&str>, games: &[GameKind]) -> Resu
     }
     let (text, notes) = typescript(&chosen)?;
     if file == Path::new("-") {
-        let _ = io::stdout().write_all(text.as_bytes());
-        return Ok(notes);
+        return match io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("--ts -: {error}")),
+            _ => Ok(notes),
+        };
     }
     // One that says the same is left as it is, so that nobody who watches it is woken.
     if fs::read_to_string(file).is_ok_and(|before| before == text) {
