@@ -34,6 +34,7 @@ const OTHERS_WRITE: u32 = 0o022;
 
 /// A room on its way to the next server.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Room {
     pub setup: Setup<String>,
     pub maker: Maker,

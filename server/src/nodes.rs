@@ -14,7 +14,7 @@
 //! | [`twin`] | another node with this one's address: pure |
 //! | [`users`], [`memory`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
-//! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
+//! | `model`, `simulated` | the scripts in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real`, `same` | the script in a real Redis, and that it does what the model does: tests |
 //!
 //! **Leases are nodes', not rooms'.** A node renews one lease, five times in its length, and says with it
@@ -45,6 +45,11 @@
 //! **Grants.** Whoever is told that a room is this node's has a [`Hold`], under a [`Grant`]: one for each
 //! time that the room becomes this node's. What is let go, given away or abandoned names its grant, so that a
 //! late word about one room changes nothing for the next room of its name.
+//!
+//! **What nobody knows.** An answer that is lost may have given a room to this node, and a Redis that fails
+//! over may have forgotten that one was given back. So each node looks now and then whether Redis counts more
+//! rooms as its own than it knows, and gives those back: what is kept of them goes on, and of the others
+//! nothing is left.
 //!
 //! **What can happen twice.** Two nodes own a room at the same time only if
 //! - Redis's clock is set forward by more than an eighth of a lease (keys expire by the time of day), or a
@@ -85,8 +90,6 @@ mod real;
 mod same;
 #[cfg(test)]
 mod simulated;
-#[cfg(test)]
-mod simulated_kept;
 
 pub(crate) use self::core::Grant;
 pub(crate) use ask::{Epoch, Failure, Generation, Incarnation};

@@ -36,6 +36,8 @@ pub(super) enum Ask {
     /// Of a node whose lease is over: take at most so many of the rooms that are kept, and forget the others.
     /// Or those that were taken last, `again`, because the answer was lost.
     Inherit { from: Incarnation, most: usize, again: bool },
+    /// Rooms that Redis counts as this node's, if they are more than it knows.
+    Rooms { known: usize },
     /// Give up the lease: all rooms have ended.
     Leave,
     /// The room stands still, and is to go on at another node as it is there.
@@ -88,7 +90,7 @@ pub(super) enum Said {
     At(Node, Duration),
     /// It is nobody's.
     Nowhere,
-    /// These rooms are this node's now. Something of each is kept.
+    /// These rooms are this node's. If they were taken over, something of each is kept.
     Taken(Vec<Owned>),
     /// Nobody may claim anything yet.
     Settling,

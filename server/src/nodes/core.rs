@@ -28,6 +28,8 @@ use std::{
 const BATCH: usize = if cfg!(test) { 2 } else { 200 };
 /// Time between two looks at who else is there.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time between two looks for rooms that Redis counts as this node's, and that it does not know.
+const CHECK: Duration = Duration::from_secs(5);
 /// Most rooms that a node takes over at once: the others have their turn while it has them go on.
 const TAKE: usize = if cfg!(test) { 3 } else { 16 };
 /// Until it may take more.
@@ -64,10 +66,11 @@ pub(super) struct Core {
     /// After a failure, nothing is asked before this time.
     quiet_until: Instant,
     look_at: Instant,
+    check_at: Instant,
     releases: VecDeque<(Arc<str>, Held)>,
     dead: Vec<Incarnation>,
-    /// It is unknown what was taken over last.
-    unsure: bool,
+    /// It is unknown which of this one's rooms were taken over.
+    unsure: Option<Incarnation>,
     /// Rooms that it has taken over, and that neither go on yet nor were given back.
     taken: Vec<(Arc<str>, Grant)>,
     take_at: Instant,
@@ -112,7 +115,8 @@ struct Held {
     grant: Grant,
     /// How many have been told so and have not said yet that they need it no more.
     holds: usize,
-    /// It may have been given back already.
+    /// It cannot be held again when nobody holds it: it may have been given back already, or be another
+    /// node's.
     released: bool,
 }
 
@@ -171,6 +175,9 @@ pub(super) struct Means {
     pub not_ours: Vec<Arc<str>>,
     /// These rooms are this node's now, and have to go on. [`Core::let_go`] gives them back.
     pub taken: Vec<(Arc<str>, Grant)>,
+    /// These rooms are this node's, and nobody here knows them, because an answer was lost, or Redis has
+    /// forgotten that they were given back. [`Core::give_back`] does so.
+    pub strays: Vec<Owned>,
 }
 
 /// What is known of a room that may be on its way back to Redis.
@@ -201,9 +208,10 @@ impl Core {
             renew_at: now,
             quiet_until: now,
             look_at: now,
+            check_at: now + CHECK,
             releases: VecDeque::new(),
             dead: Vec::new(),
-            unsure: false,
+            unsure: None,
             taken: Vec::new(),
             take_at: now,
             lateness: Duration::ZERO,
@@ -252,8 +260,10 @@ impl Core {
             Phase::Leaving { told: true } => None,
             Phase::Leaving { told: false } | Phase::Joining | Phase::Restoring { .. } => Some(self.renew_at),
             Phase::Member if !self.releases.is_empty() => Some(self.quiet_until),
-            Phase::Member if !self.dead.is_empty() => Some(self.renew_at.min(self.look_at).min(self.take_at)),
-            Phase::Member => Some(self.renew_at.min(self.look_at)),
+            Phase::Member => {
+                let take_at = self.has_more_to_take().then_some(self.take_at);
+                [self.renew_at, self.look_at, self.check_at].into_iter().chain(take_at).min()
+            }
         };
         due.map(|due| due.max(self.quiet_until)).into_iter().chain(over).min()
     }
@@ -302,7 +312,11 @@ impl Core {
         if now >= self.look_at {
             return Some(Ask::Nodes);
         }
-        if now < self.take_at || self.dead.is_empty() {
+        if now >= self.check_at {
+            self.check_at = now + CHECK;
+            return Some(Ask::Rooms { known: self.held.len() });
+        }
+        if now < self.take_at || !self.has_more_to_take() {
             return None;
         }
         let held = &self.held;
@@ -313,8 +327,15 @@ impl Core {
             self.take_at = now + TAKE_AGAIN;
             return None;
         }
-        let again = self.unsure;
-        self.dead.pop().map(|from| Ask::Inherit { from, most, again })
+        let (from, again) = match &self.unsure {
+            Some(from) => (from.clone(), true),
+            None => (self.dead.pop()?, false),
+        };
+        Some(Ask::Inherit { from, most, again })
+    }
+
+    fn has_more_to_take(&self) -> bool {
+        !self.dead.is_empty() || self.unsure.is_some()
     }
 
     /// The answer to a question of [`poll`](Self::poll).
@@ -327,8 +348,7 @@ impl Core {
             let again = released.map(|(room, held)| (room, Held { released: true, ..held }));
             again.into_iter().for_each(|again| self.releases.push_front(again));
             if let Ask::Inherit { from, .. } = ask {
-                self.dead.push(from);
-                self.unsure = true;
+                self.unsure = Some(from);
             }
             self.quiet_until = now + AGAIN;
             return Means::default();
@@ -371,13 +391,28 @@ impl Core {
                 self.mistrust(now, known);
             }
             (Ask::Inherit { from, most, again }, Said::Taken(rooms)) if known => {
-                self.unsure = false;
+                self.unsure = None;
                 if rooms.len() == most || again {
                     self.dead.push(from); // there may be more
                 }
                 let taken = rooms.iter().filter_map(|room| Some((room.room.clone(), self.take(room)?)));
                 let taken = taken.collect();
                 return Means { taken, ..Means::default() };
+            }
+            (Ask::Rooms { .. }, Said::Taken(rooms)) if known && self.unsure.is_none() => {
+                let is_stray = |owned: &&Owned| {
+                    let given_back = self.releases.iter().any(|(room, _)| *room == owned.room);
+                    self.is_free(&owned.room) && !given_back
+                };
+                return Means {
+                    strays: rooms.iter().filter(is_stray).cloned().collect(),
+                    ..Means::default()
+                };
+            }
+            (Ask::Inherit { from, .. }, said) => {
+                // One that has no lease any more has nothing, as the next renewal says.
+                self.unsure = Some(from).filter(|_| !known && *said != Said::Lost);
+                self.mistrust(now, known);
             }
             _ => self.mistrust(now, known),
         }
@@ -416,11 +451,12 @@ impl Core {
         }
     }
 
-    /// A room that was to be given back is held: the one after it does not begin from what was kept of it.
+    /// A room that has ended, and was to be given back, is held for the next one of its name, by another
+    /// grant in the same epoch.
     fn hold_again(&mut self, at: usize) -> Option<Grant> {
-        let (room, held) = self.releases.remove(at)?;
-        let grant = held.grant.clone();
-        self.held.insert(room, Held { holds: 1, ..held });
+        let (room, Held { grant: was, .. }) = self.releases.remove(at)?;
+        let grant = self.grant(was.epoch(), false);
+        self.held.insert(room, Held { grant: grant.clone(), holds: 1, released: false });
         Some(grant)
     }
 
@@ -446,7 +482,9 @@ impl Core {
             return self.ownership.extend(sent + self.ttl - self.margin());
         }
         self.renew_at = now;
-        self.phase = Phase::Restoring { since: sent, left: self.held.keys().cloned().collect() };
+        let mut left: Vec<_> = self.held.keys().cloned().collect();
+        left.sort_unstable();
+        self.phase = Phase::Restoring { since: sent, left };
         // What is being given back is not registered again, so it cannot be kept after all.
         self.releases.iter_mut().for_each(|(_, held)| held.released = true);
         self.restored(now, 0);
@@ -487,7 +525,7 @@ impl Core {
         self.ownership = Arc::new(Ownership::new(now));
         self.releases.clear();
         self.taken.clear();
-        self.unsure = false;
+        self.unsure = None;
         // An answer to what the last one has asked is nobody's.
         self.asked = None;
         self.claiming.clear();
@@ -584,11 +622,18 @@ impl Core {
         let Some(held) = self.held.get_mut(room).filter(|held| held.grant.is(grant)) else { return };
         held.holds -= 1;
         if held.holds == 0 {
-            let restores = matches!(self.phase, Phase::Restoring { .. });
+            // Of one that goes on from what is kept, something may be on its way to be kept in this epoch.
+            let released = matches!(self.phase, Phase::Restoring { .. }) || grant.is_kept();
             let gone = self.held.remove_entry(room);
-            let gone = gone.map(|(room, held)| (room, Held { released: held.released || restores, ..held }));
+            let gone = gone.map(|(room, held)| (room, Held { released: held.released || released, ..held }));
             self.releases.extend(gone);
         }
+    }
+
+    /// Nobody here has the room that is this node's. Somebody is to go on from what is kept of it.
+    pub(super) fn give_back(&mut self, Owned { room, epoch }: Owned) {
+        let held = Held { grant: self.grant(epoch, true), holds: 0, released: true };
+        self.releases.push_back((room, held));
     }
 
     /// Whether an answer is of the Redis that this node has told what it has.
@@ -610,9 +655,24 @@ impl Core {
         self.held.get(room).map(|held| held.grant.epoch())
     }
 
+    /// What it has yet to do, but for what it does time and again.
+    #[cfg(test)]
+    pub(super) fn unrest(&self) -> Option<String> {
+        let (releases, claiming) = (self.releases.len(), self.claiming.len());
+        let rests = matches!(self.phase, Phase::Member) && releases == 0 && claiming == 0;
+        (!rests).then(|| format!("{:?}: {releases} rooms to give back, {claiming} wanted", self.phase))
+    }
+
     /// Whether the room is this node's by this grant.
     pub(super) fn has(&self, room: &str, grant: &Grant) -> bool {
         self.held.get(room).is_some_and(|held| held.grant.is(grant))
+    }
+
+    /// Another node is offered the room, or is not any more. What is offered is not the next one of its name.
+    pub(super) fn offers(&mut self, room: &str, grant: &Grant, is_offered: bool) {
+        if let Some(held) = self.held.get_mut(room).filter(|held| held.grant.is(grant)) {
+            held.released = is_offered;
+        }
     }
 
     /// For a room that is on its way here. It has no epoch until it is [taken](Self::took), and if it does
@@ -658,6 +718,11 @@ impl Grant {
     /// The room goes on: when it has ended, nothing of it is kept.
     pub(super) fn begins(&self) {
         self.kept.store(false, Relaxed);
+    }
+
+    /// The room is not had by this node any more, and goes on elsewhere, or here again.
+    pub(super) fn stays(&self) {
+        self.kept.store(true, Relaxed);
     }
 
     /// Whether something of the room is kept that it has yet to go on from.

@@ -25,14 +25,16 @@ mod packing;
 mod queue;
 mod reader;
 #[cfg(test)]
+pub(super) mod simulated;
+#[cfg(test)]
 mod tests;
 mod writer;
 
-use super::{Hold, Unavailable, ask::Incarnation, script::Call, way::Way};
+use super::{Grant, Hold, Unavailable, script::Call, way::Way};
 use crate::{
     carry,
     config::{Config, RedisUrl},
-    ground::{durability::Durability, ownership::Ownership, shared::RoomShared},
+    ground::{durability::Durability, shared::RoomShared},
     health::Part,
     metrics::Metrics,
     registry::Maker,
@@ -49,7 +51,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -89,9 +91,8 @@ pub(crate) struct Depot {
 struct About {
     name: Arc<str>,
     kind: Arc<str>,
-    node: Incarnation,
-    epoch: Arc<AtomicU64>,
-    owned: Arc<Ownership>,
+    /// By which it is this node's.
+    grant: Grant,
     /// Redis lacks something of it: nothing counts before its next checkpoint.
     wanted: AtomicBool,
 }
@@ -158,13 +159,10 @@ impl Depot {
     ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
         let position = Arc::<Mutex<Position>>::default();
         let journal = RoomJournal::new(self.queue.clone(), room, durability, position.clone());
-        let grant = hold.grant.clone();
         let about = Arc::new(About {
             name: room.name.clone(),
             kind: room.kind.into(),
-            node: grant.node,
-            epoch: grant.epoch,
-            owned: grant.owned,
+            grant: hold.grant.clone(),
             wanted: AtomicBool::new(false),
         });
         let (queue, metrics) = (self.queue.clone(), self.metrics.clone());
@@ -246,6 +244,8 @@ impl CheckpointSink for Sink {
     }
 
     fn left(&self) {
+        // If it is this node's after all, it has not ended.
+        self.about.grant.stays();
         self.queue.change(self.room, What::Left);
     }
 

@@ -246,6 +246,12 @@ impl Keeper {
             error!(%room, "the room is another node's: ending it here");
             (self.around.end)(room);
         }
+        for stray in means.strays {
+            if !self.transfers.may_have(&stray.room) {
+                info!(room = %stray.room, "nobody here knows the room, which is this node's: giving it back");
+                self.core.give_back(stray);
+            }
+        }
         if !means.taken.is_empty() {
             let hold = |(room, grant)| Hold { room, grant, to: self.sender.clone() };
             // If nobody has them go on, the holds are dropped, which gives them back.
@@ -377,7 +383,7 @@ impl Keeper {
                 self.transfers.abandon(Instant::now(), &room, &grant);
             }
             Wish::Give { room, grant, to, parcel, tell } => {
-                if self.transfers.give(Instant::now(), &self.core, (&room, &grant), to, parcel) {
+                if self.transfers.give(Instant::now(), &mut self.core, (&room, &grant), to, parcel) {
                     self.giving.insert(room, tell);
                 } else {
                     let _ = tell.send(Given::Lost);

@@ -1,5 +1,5 @@
 //! What the [script](super::script) does to Redis, and that of the [depot](super::depot), in Rust: for tests
-//! in virtual time. Of what is kept of a room, there is one number here: how far the room had come.
+//! in virtual time.
 
 use super::{
     ask::{Answer, Ask, Epoch, Generation, Incarnation, Owned, Said},
@@ -48,18 +48,31 @@ pub(super) struct Model {
 
 #[derive(Debug, Clone, Default)]
 struct Kept {
-    progress: u64,
+    saved: Saved,
+    /// What was written last.
+    written: Option<(Incarnation, u64)>,
     /// While it does not go on: until when it is kept, how often it could not, and when to try again.
     until: Option<Time>,
     tries: u32,
     after: Time,
 }
 
+/// What is kept of a room: its checkpoint, and the frames since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Saved {
+    pub row: Bytes,
+    pub frames: Vec<u8>,
+}
+
 /// What is written of a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Keep {
-    Put(u64),
-    Append { before: u64, after: u64 },
+    Put(Saved),
+    /// To what was written with this number.
+    Append {
+        after: u64,
+        frames: Vec<u8>,
+    },
     Forget,
 }
 
@@ -71,6 +84,8 @@ struct Record {
     /// The epoch of the offer by which the node has it, or has it still.
     taken: Option<Epoch>,
     kept: Option<Epoch>,
+    /// The number of what was written last.
+    written: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -118,8 +133,22 @@ impl Model {
     }
 
     /// What is kept.
-    pub(super) fn kept(&self) -> BTreeMap<Arc<str>, u64> {
-        self.kept.iter().map(|(room, kept)| (room.clone(), kept.progress)).collect()
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&Arc<str>, &Saved)> {
+        self.kept.iter().map(|(room, kept)| (room, &kept.saved))
+    }
+
+    /// Something that nobody will look after: of nodes that are none, or of rooms that theirs does not know.
+    pub(super) fn stray(
+        &self,
+        now: Time,
+        is_known: impl Fn(&Incarnation, Option<&str>) -> bool,
+    ) -> Option<String> {
+        let node = self.nodes.iter().find(|node| !is_known(node, None));
+        let stray =
+            |(room, is): &(&Arc<str>, &Record)| is.expires.is_none() && !is_known(&is.node, Some(room));
+        let room = self.rooms.iter().find(stray);
+        let room = room.map(|(room, is)| format!("{room}: {is:?}, {:?}", self.saved(room)));
+        room.or(node.map(|node| format!("Redis has a node {node}"))).filter(|_| self.is_settled(now))
     }
 
     /// The lease of a node is over.
@@ -142,9 +171,9 @@ impl Model {
         self.kept.get(room).map(|kept| kept.tries)
     }
 
-    /// How far the room had come that is kept.
-    pub(super) fn progress(&self, room: &str) -> Option<u64> {
-        self.kept.get(room).map(|kept| kept.progress)
+    /// What is kept of the room.
+    pub(super) fn saved(&self, room: &str) -> Option<&Saved> {
+        self.kept.get(room).map(|kept| &kept.saved)
     }
 
     fn has(&self, now: Time, room: &str, node: &Incarnation, epoch: Epoch) -> bool {
@@ -156,22 +185,28 @@ impl Model {
         &mut self,
         now: Time,
         (room, node, epoch): (&Arc<str>, &Incarnation, Epoch),
+        number: u64,
         keep: &Keep,
     ) -> Outcome {
-        if !self.has(now, room, node, epoch) {
+        let is_later = |is: &Record| number >= is.written;
+        if !self.has(now, room, node, epoch) || !self.rooms.get(room).is_some_and(is_later) {
             return Outcome::Fenced;
         }
+        self.rooms.entry(room.clone()).and_modify(|is| is.written = number);
         match keep {
-            Keep::Put(progress) => {
-                let kept = Kept { progress: *progress, ..Kept::default() };
-                self.kept.insert(room.clone(), kept);
+            Keep::Put(saved) => {
+                let (saved, written) = (saved.clone(), Some((node.clone(), number)));
+                self.kept.insert(room.clone(), Kept { saved, written, ..Kept::default() });
             }
-            Keep::Append { before, after } => match self.kept.get_mut(room) {
-                Some(there) if there.progress == *before || there.progress == *after => {
-                    there.progress = *after;
+            Keep::Append { after, frames } => {
+                let Some(kept) = self.kept.get_mut(room) else { return Outcome::Gap };
+                if kept.written == Some((node.clone(), *after)) {
+                    kept.saved.frames.extend_from_slice(frames);
+                    kept.written = Some((node.clone(), number));
+                } else if kept.written != Some((node.clone(), number)) {
+                    return Outcome::Gap;
                 }
-                _ => return Outcome::Gap,
-            },
+            }
             Keep::Forget => drop(self.kept.remove(room)),
         }
         Outcome::Done
@@ -182,8 +217,8 @@ impl Model {
         &self,
         now: Time,
         (room, node, epoch): (&Arc<str>, &Incarnation, Epoch),
-    ) -> Option<Option<u64>> {
-        self.has(now, room, node, epoch).then(|| self.progress(room))
+    ) -> Option<Option<&Saved>> {
+        self.has(now, room, node, epoch).then(|| self.saved(room))
     }
 
     /// Rooms of a node whose lease is over. `says`: what the other node says of itself that takes some.
@@ -234,8 +269,10 @@ impl Model {
     }
 
     fn own(&mut self, room: &Arc<str>, node: &Incarnation, epoch: Epoch, expires: Option<Time>) {
-        self.rooms
-            .insert(room.clone(), Record { node: node.clone(), epoch, expires, taken: None, kept: None });
+        let same = self.rooms.get(room).filter(|is| is.node == *node && is.epoch == epoch);
+        let written = same.map_or(0, |is| is.written);
+        let is = Record { node: node.clone(), epoch, expires, taken: None, kept: None, written };
+        self.rooms.insert(room.clone(), is);
     }
 
     fn offer(&self, room: &str, now: Time) -> Option<&Offer> {
@@ -350,6 +387,12 @@ impl Model {
                 let taken = self.divide(now, from, (me, Some(node)), most);
                 self.inherited.insert(me.clone(), taken.iter().map(|owned| owned.room.clone()).collect());
                 Said::Taken(taken)
+            }
+            Ask::Rooms { known } => {
+                let mine = self.rooms.iter().filter(|(_, is)| is.node == *me && is.expires.is_none());
+                let mine: Vec<_> =
+                    mine.map(|(room, is)| Owned { room: room.clone(), epoch: is.epoch }).collect();
+                Said::Taken(if mine.len() > *known { mine } else { Vec::new() })
             }
             Ask::Leave => {
                 self.leases.remove(me);

@@ -303,11 +303,20 @@ fn depot(client: &mut redis::Connection, arguments: &[&str]) -> Vec<String> {
 }
 
 fn put(client: &mut redis::Connection, room: &str, node: &str, epoch: u64, row: &str) -> String {
-    depot(client, &["write", room, node, &epoch.to_string(), "put", "0", "f", "arena", row]).remove(0)
+    depot(client, &["write", room, node, &epoch.to_string(), "2", "put", "0", "f", "arena", row]).remove(0)
 }
 
-fn append(client: &mut redis::Connection, node: &str, epoch: u64, before: &str, frames: &str) -> String {
-    depot(client, &["write", "r", node, &epoch.to_string(), "append", before, frames, "", ""]).remove(0)
+/// `numbers`: of what is written, and of what was before.
+fn append(
+    client: &mut redis::Connection,
+    node: &str,
+    epoch: u64,
+    numbers: [&str; 2],
+    frames: &str,
+) -> String {
+    let [number, after] = numbers;
+    let write = ["write", "r", node, &epoch.to_string(), number, "append", after, frames, "", ""];
+    depot(client, &write).remove(0)
 }
 
 fn read(client: &mut redis::Connection, node: &str, epoch: u64) -> Vec<String> {
@@ -325,13 +334,14 @@ fn what_is_kept_is_written_by_the_owner_alone_and_taken_over_with_a_new_epoch() 
     redis.settle(&["a", "b"]);
     let mut client = redis.client();
     let old = epoch(redis.ask("a", claim("r", "a")));
-    assert_eq!(append(&mut client, "a", old, "0", "x"), "gap", "there is no checkpoint");
+    assert_eq!(append(&mut client, "a", old, ["1", "0"], "x"), "gap", "there is no checkpoint");
     assert_eq!(put(&mut client, "r", "a", old, "row"), "done");
     assert_eq!(put(&mut client, "r", "b", old, "bad"), "fenced");
     assert_eq!(put(&mut client, "r", "a", old - 1, "bad"), "fenced");
-    assert_eq!(append(&mut client, "a", old, "1", "gh"), "done");
-    assert_eq!(append(&mut client, "a", old, "1", "gh"), "done", "it was there already");
-    assert_eq!(append(&mut client, "a", old, "2", "gh"), "gap");
+    assert_eq!(append(&mut client, "a", old, ["3", "2"], "gh"), "done");
+    assert_eq!(append(&mut client, "a", old, ["3", "2"], "gh"), "done", "it was there already");
+    assert_eq!(append(&mut client, "a", old, ["4", "2"], "gh"), "gap");
+    assert_eq!(put(&mut client, "r", "a", old, "late"), "fenced", "something was written after that");
     assert_eq!(read(&mut client, "a", old), ["kept", "row", "fgh"]);
     let plain = epoch(redis.ask("a", claim("plain", "a")));
     let other = epoch(redis.ask("a", claim("other", "a")));
@@ -346,7 +356,7 @@ fn what_is_kept_is_written_by_the_owner_alone_and_taken_over_with_a_new_epoch() 
     assert_eq!(redis.ask("b", again), Said::Taken(taken), "the answer was lost");
     assert_eq!(redis.ask("b", find("plain")), Said::Nowhere, "nothing was kept");
     assert!(new > old && plain > old);
-    assert_eq!(append(&mut client, "a", old, "3", "late"), "fenced");
+    assert_eq!(append(&mut client, "a", old, ["5", "4"], "late"), "fenced");
     assert_eq!(put(&mut client, "r", "a", old, "late"), "fenced");
     assert_eq!(read(&mut client, "a", old), ["fenced"]);
     assert_eq!(read(&mut client, "b", new), ["kept", "row", "fgh"]);

@@ -2,14 +2,14 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Incarnation, Owned, Said},
-    depot::Outcome,
     link::Link,
-    model::{Keep, Model},
+    model::{Keep, Model, Saved},
     node::{Node, tests::node},
     script::Call,
     way::Way,
 };
 use crate::redis_server::Redis;
+use bytes::Bytes;
 use proptest::{prelude::*, test_runner::TestRunner};
 use redis::{Commands as _, Connection};
 use std::{cell::Cell, collections::BTreeMap, sync::Arc, time::Duration};
@@ -19,6 +19,8 @@ const TTL: Duration = Duration::from_secs(600);
 const ROOMS: [&str; 3] = ["r", "s", "t"];
 /// The third of the nodes has another game.
 const NODES: [&str; 3] = ["a", "b", "c"];
+
+const FRAME: &[u8] = b"frame";
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -45,8 +47,15 @@ enum Act {
     Restore {
         back: usize,
     },
-    Put {
+    /// Numbers rise, but for what comes late.
+    Write {
         back: usize,
+        number: u64,
+        what: Writes,
+    },
+    /// How many rooms of its own the node knows.
+    Rooms {
+        known: usize,
     },
     /// What could not go on may be tried again.
     Due,
@@ -66,6 +75,13 @@ enum Act {
     },
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Writes {
+    Put,
+    Append { after: u64 },
+    Forget,
+}
+
 /// What a node does, of one of the rooms.
 #[derive(Debug, Clone)]
 struct Step {
@@ -76,6 +92,11 @@ struct Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (to, back) = (|| 0..NODES.len(), || prop_oneof![4 => Just(0_usize), 1 => Just(1)]);
+    let writes = prop_oneof![
+        5 => Just(Writes::Put),
+        2 => (1..3_u64).prop_map(|after| Writes::Append { after }),
+        1 => Just(Writes::Forget),
+    ];
     let act = prop_oneof![
         2 => any::<bool>().prop_map(|had| Act::Renew { had }),
         2 => Just(Act::Dies),
@@ -85,7 +106,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (back(), any::<bool>()).prop_map(|(back, kept)| Act::Release { back, kept }),
         5 => (0..=NODES.len(), any::<bool>()).prop_map(|(from, again)| Act::Inherit { from, again }),
         1 => back().prop_map(|back| Act::Restore { back }),
-        5 => back().prop_map(|back| Act::Put { back }),
+        6 => (back(), 1..4_u64, writes).prop_map(|(back, number, what)| Act::Write { back, number, what }),
+        1 => (0..3_usize).prop_map(|known| Act::Rooms { known }),
         1 => Just(Act::Due),
         4 => (back(), to()).prop_map(|(back, to)| Act::Offer { back, to }),
         2 => Just(Act::Look),
@@ -224,18 +246,30 @@ impl Both<'_> {
                 let restore = |epoch| Ask::Restore(vec![Owned { room: named.clone(), epoch }]);
                 self.ask(node, &room, restore, epochs)
             }
-            Act::Put { back } => {
+            Act::Write { back, number, what } => {
                 let (me, (epoch, real)) = (self.name(node), self.epoch(&room, *back));
-                let put = self.model.write(self.now, (&room, &me, epoch), &Keep::Put(1));
+                let frames = FRAME.to_vec();
+                let (keep, arguments) = match *what {
+                    Writes::Put => {
+                        let row = Bytes::from_static(b"row");
+                        (Keep::Put(Saved { row, frames }), ["put", "0", "frame", super::model::KIND, "row"])
+                    }
+                    Writes::Append { after } => {
+                        let at = if after == 1 { "1" } else { "2" };
+                        (Keep::Append { after, frames }, ["append", at, "frame", "", ""])
+                    }
+                    Writes::Forget => (Keep::Forget, ["forget", "", "", "", ""]),
+                };
+                let expected = self.model.write(self.now, (&room, &me, epoch), *number, &keep);
                 let script = redis::Script::new(include_str!("depot.lua"));
                 let mut call = script.prepare_invoke();
                 call.key(self.key("generation")).arg(format!("{{{}}}", self.prefix)).arg("write");
-                call.arg(&*room).arg(me.to_string()).arg(real);
-                call.arg(&["put", "0", "", super::model::KIND, "row"]);
-                let same: Vec<String> = call.invoke(self.client).unwrap();
-                prop_assert_eq!(&same[0] == "done", put == Outcome::Done);
+                call.arg(&*room).arg(me.to_string()).arg(real).arg(*number).arg(&arguments);
+                let said: Vec<String> = call.invoke(self.client).unwrap();
+                prop_assert_eq!(&said[0], &format!("{expected:?}").to_lowercase());
                 Ok(())
             }
+            Act::Rooms { known } => self.ask(node, &room, |_| Ask::Rooms { known: *known }, plain),
             Act::Due => {
                 self.model.is_due(&room);
                 let _: () = self.client.hdel(self.key(&format!("kept:{room}")), "after").unwrap();
@@ -243,7 +277,7 @@ impl Both<'_> {
             }
             Act::Offer { back, to } => {
                 let (to, epochs) = (self.name(*to), self.epoch(&room, *back));
-                let parcel = bytes::Bytes::from_static(b"parcel");
+                let parcel = Bytes::from_static(b"parcel");
                 let offer =
                     |epoch| Ask::Offer { room: named.clone(), epoch, to: to.clone(), parcel: parcel.clone() };
                 self.ask(node, &room, offer, epochs)
@@ -291,7 +325,11 @@ impl Both<'_> {
                     prop_assert_eq!(real, (epoch, taken, stays), "epochs of {}", room);
                 }
             }
-            let there: bool = self.client.exists(&kept).unwrap();
+            let row: Option<Vec<u8>> = self.client.hget(&kept, "row").unwrap();
+            let frames: Option<Vec<u8>> = self.client.get(self.key(&format!("frames:{room}"))).unwrap();
+            let saved = row.map(|row| Saved { row: row.into(), frames: frames.unwrap_or_default() });
+            prop_assert_eq!(saved.as_ref(), self.model.saved(room), "what is kept of {}", room);
+            let there = saved.is_some();
             let tries: Option<u32> = self.client.hget(&kept, "tries").unwrap();
             let tries = there.then(|| tries.unwrap_or(0));
             prop_assert_eq!(tries, self.model.tries(room), "what is kept of {}", room);

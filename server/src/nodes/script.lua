@@ -9,7 +9,7 @@
 --   PREFIX:rooms:NODE  set of the node's rooms; NODE is nobody: of those that are kept, and that nobody has
 --   PREFIX:taken:NODE  set of the rooms that it has taken over last
 --   PREFIX:room:ROOM   hash: node, epoch; taken, kept: the epoch of the offer by which the node has it, or
---                      has it still
+--                      has it still; written: see depot.lua
 --   PREFIX:moving:ROOM hash: from, to, epoch, and parcel or why; see transfer.lua
 --   PREFIX:inbox:NODE  list of what concerns the node: hints, which may be lost
 --   PREFIX:kept:ROOM, PREFIX:frames:ROOM  what is kept of the room: see depot.lua
@@ -60,8 +60,9 @@ end
 -- The room is this node's from now on.
 local function own(room, node, epoch)
   local key = record(room)
-  local was = call('HGET', key, 'node')
-  if was and was ~= node then call('SREM', rooms(was), room) end
+  local was = call('HMGET', key, 'node', 'epoch')
+  if was[1] and was[1] ~= node then call('SREM', rooms(was[1]), room) end
+  if was[1] ~= node or was[2] ~= epoch then call('HDEL', key, 'written') end
   call('HSET', key, 'node', node, 'epoch', epoch)
   call('HDEL', key, 'taken', 'kept')
   -- Of a room that is meant for another node, nothing is to be left if nobody comes there.
@@ -93,12 +94,16 @@ local function leave(room, failed)
   call('SADD', nodes, nobody)
 end
 
+-- So much of a set that a call stays short.
+local function some(set)
+  return call('SCARD', set) > 500 and call('SRANDMEMBER', set, 500) or call('SMEMBERS', set)
+end
+
 -- The lease of a node is over: whoever asks takes some of its rooms that are kept, and the others are forgotten.
 -- Those of which it has not the game are nobody's. `first`: of the arguments that are its kinds.
 local function divide(node, most, first)
-  local all = call('SCARD', rooms(node)) > 500 and call('SRANDMEMBER', rooms(node), 500) or call('SMEMBERS', rooms(node))
   local taken = {}
-  for _, room in ipairs(all) do
+  for _, room in ipairs(some(rooms(node))) do
     local is = call('HMGET', kept(room), 'kind', 'after')
     if call('HGET', record(room), 'node') ~= node then
       call('SREM', rooms(node), room)
@@ -214,6 +219,19 @@ elseif operation == 'inherit' then -- from whom, how many, whether it asks again
   for i = 1, #taken, 2 do call('SADD', last, taken[i]) end
   call('PEXPIRE', last, 60000)
   return answer('taken', unpack(taken))
+elseif operation == 'rooms' then -- how many it knows
+  if call('SCARD', rooms(me)) <= tonumber(ARGV[5]) then return answer('taken') end
+  local all = {}
+  for _, room in ipairs(some(rooms(me))) do
+    local is = call('HMGET', record(room), 'node', 'epoch')
+    if is[1] == me then
+      all[#all + 1] = room
+      all[#all + 1] = is[2]
+    else
+      call('SREM', rooms(me), room)
+    end
+  end
+  return answer('taken', unpack(all))
 elseif operation == 'leave' then
   call('DEL', lease(me))
   divide(me, 0)

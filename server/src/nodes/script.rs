@@ -61,6 +61,7 @@ impl Call {
                 arguments.extend([from.to_string(), most.to_string(), again.to_owned()]);
                 arguments.extend(says.kinds.iter().cloned());
             }
+            Ask::Rooms { known } => arguments.push(known.to_string()),
             Ask::Leave => {}
             // The parcel, which is no text, follows.
             Ask::Offer { room, epoch, to, .. } => {
@@ -93,6 +94,7 @@ fn operation(ask: &Ask) -> &'static str {
         Ask::Release { .. } => "release",
         Ask::Take { .. } => "take",
         Ask::Inherit { .. } => "inherit",
+        Ask::Rooms { .. } => "rooms",
         Ask::Leave => "leave",
         Ask::Offer { .. } => "offer",
         Ask::Look { .. } => "look",

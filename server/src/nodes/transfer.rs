@@ -19,7 +19,7 @@ use super::{
 };
 use bytes::Bytes;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -33,8 +33,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// The rooms that this node gives and takes.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
-    giving: HashMap<Arc<str>, Giving>,
-    taking: HashMap<Arc<str>, Taking>,
+    giving: BTreeMap<Arc<str>, Giving>,
+    taking: BTreeMap<Arc<str>, Taking>,
     questions: u64,
 }
 
@@ -116,7 +116,7 @@ impl Transfers {
     pub(super) fn give(
         &mut self,
         now: Instant,
-        core: &Core,
+        core: &mut Core,
         (room, grant): (&Arc<str>, &Grant),
         to: Incarnation,
         parcel: Bytes,
@@ -124,6 +124,7 @@ impl Transfers {
         if !core.has(room, grant) || self.giving.contains_key(room) {
             return false;
         }
+        core.offers(room, grant, true);
         let step = Going::Offer { epoch: grant.epoch(), to, parcel };
         let giving = Giving { grant: grant.clone(), step, asked: None, due: now, told: false };
         self.giving.insert(room.clone(), giving);
@@ -272,6 +273,7 @@ impl Transfers {
             }
             (Going::Conclude { .. }, Some(Said::Kept { epoch, why })) => {
                 giving.grant.since(*epoch);
+                core.offers(room, &giving.grant, false);
                 Outcome::Kept { room: room.clone(), why: why.clone() }
             }
             (Going::Conclude { .. }, Some(Said::At(node, _))) => {
@@ -337,11 +339,18 @@ impl Transfers {
         outcome
     }
 
+    /// What is on its way.
+    #[cfg(test)]
+    pub(super) fn unrest(&self) -> Option<String> {
+        let rests = self.giving.is_empty() && self.taking.is_empty();
+        (!rests).then(|| format!("{:?} {:?}", self.giving, self.taking))
+    }
+
     /// The lease is over: nothing is this node's any more.
     pub(super) fn lapse(&mut self) -> Vec<Outcome> {
-        let given = self.giving.drain().map(|(room, _)| Outcome::Lost { room });
+        let given = mem::take(&mut self.giving).into_iter().map(|(room, _)| Outcome::Lost { room });
         let given: Vec<_> = given.collect();
-        let taken = self.taking.drain().map(|(room, _)| Outcome::NotTaken { room });
+        let taken = mem::take(&mut self.taking).into_iter().map(|(room, _)| Outcome::NotTaken { room });
         taken.chain(given).collect()
     }
 }

@@ -16,6 +16,7 @@ const MOST_PASSED: Duration = Duration::from_secs(24 * 3600);
 
 /// A checkpoint of a room. Its layout is part of [`LAYOUT`].
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Row {
     /// Which boot of which machine: see [`boot`].
     pub boot: String,

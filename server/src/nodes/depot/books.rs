@@ -17,13 +17,15 @@ pub(super) struct Books {
     rooms: HashMap<u64, Entry>,
     /// Those of them of which Redis takes nothing.
     refused: HashSet<u64>,
+    /// How much was written.
+    writes: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     about: Arc<About>,
-    /// Bytes of its journal, when all that was written is there.
-    length: usize,
+    /// The number of what was written of it last.
+    last: u64,
     /// None of its frames counts before its next checkpoint.
     gap: bool,
 }
@@ -31,6 +33,8 @@ struct Entry {
 /// What is written of a room.
 #[derive(Debug)]
 pub(super) struct Write {
+    /// Its number, which rises: what comes after something later changes nothing.
+    pub number: u64,
     pub room: u64,
     pub about: Arc<About>,
     pub order: Order,
@@ -45,9 +49,9 @@ pub(super) enum Order {
         row: Arc<Row>,
         taken: Instant,
     },
-    /// To a journal of this length.
+    /// To what was written with this number.
     Append {
-        before: usize,
+        after: u64,
     },
     Forget,
 }
@@ -73,19 +77,18 @@ impl Books {
                 continue;
             }
             let write = write.unwrap_or_else(|| {
-                let (about, order) = (entry.about.clone(), Order::Append { before: entry.length });
-                writes.push(Write { room: found.room, about, order, frames: Vec::new() });
+                let (about, order) = (entry.about.clone(), Order::Append { after: entry.last });
+                writes.push(Write { number: 0, room: found.room, about, order, frames: Vec::new() });
                 writes.len() - 1
             });
             last.insert(found.room, (after, Some(write)));
             writes[write].frames.extend_from_slice(&waiting.frames[from..to]);
         }
-        for write in &writes {
+        for write in &mut writes {
+            self.writes += 1;
+            write.number = self.writes;
             if let Some(entry) = self.rooms.get_mut(&write.room) {
-                entry.length = match write.order {
-                    Order::Append { before } => before + write.frames.len(),
-                    Order::Put { .. } | Order::Forget => write.frames.len(),
-                };
+                entry.last = write.number;
             }
         }
         writes
@@ -95,7 +98,7 @@ impl Books {
         self.refused.remove(&room);
         let (about, order) = match what {
             What::Put { row, about, taken } => {
-                self.rooms.insert(room, Entry { about: about.clone(), length: 0, gap: false });
+                self.rooms.insert(room, Entry { about: about.clone(), last: 0, gap: false });
                 (about, Order::Put { row, taken })
             }
             What::Stopped(row) => {
@@ -108,7 +111,7 @@ impl Books {
                 return None;
             }
         };
-        Some(Write { room, about, order, frames: Vec::new() })
+        Some(Write { number: 0, room, about, order, frames: Vec::new() })
     }
 
     /// How it went.
@@ -142,8 +145,14 @@ impl Books {
 
     /// Rooms that are no longer this node's are written no more.
     pub(super) fn sweep(&mut self, now: Instant) {
-        self.rooms.retain(|_, entry| !entry.about.owned.is_over(now));
+        self.rooms.retain(|_, entry| !entry.about.grant.owned.is_over(now));
         self.refused.retain(|room| self.rooms.contains_key(room));
+    }
+
+    /// How many rooms are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.rooms.len()
     }
 
     /// Whether no room is kept.

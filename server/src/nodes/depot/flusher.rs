@@ -135,7 +135,7 @@ impl Flusher {
 
     fn fails(&mut self, rest: &[Packed], why: &str) {
         let now = Instant::now();
-        let what = match rest.iter().any(|of| !of.write.about.owned.is_over(now)) {
+        let what = match rest.iter().any(|of| !of.write.about.grant.owned.is_over(now)) {
             true => "rooms go on, but would not survive this node",
             false => {
                 "rooms have ended, because this node has no lease, and Redis has not all of what they did"

@@ -11,7 +11,7 @@ use crate::{
     ground::ownership::Ownership,
     health::{Health, Matters, PartName},
     metrics::Metrics,
-    nodes::{ask::Incarnation, script::Call, way::Way},
+    nodes::{Grant, ask::Incarnation, script::Call, way::Way},
     redis_server::Redis,
     store::{self, Append as _, Row},
 };
@@ -33,9 +33,12 @@ fn about(name: &str) -> Arc<About> {
     Arc::new(About {
         name: name.into(),
         kind: "cursors".into(),
-        node: Incarnation("me".into()),
-        epoch: Arc::new(AtomicU64::new(1)),
-        owned: Arc::new(owned),
+        grant: Grant {
+            owned: Arc::new(owned),
+            node: Incarnation("me".into()),
+            epoch: Arc::new(AtomicU64::new(1)),
+            kept: Arc::default(),
+        },
         wanted: AtomicBool::new(false),
     })
 }
@@ -86,7 +89,7 @@ fn a_room_that_is_refused_is_not_asked_for_another_checkpoint_and_one_with_a_gap
 fn calls_are_bounded_by_checkpoints_too_and_so_is_what_is_on_its_way() {
     let packed = |bytes: usize| {
         let order = Order::Put { row: row(1), taken: Instant::now() };
-        let write = Write { room: 1, about: about("a"), order, frames: Vec::new() };
+        let write = Write { number: 1, room: 1, about: about("a"), order, frames: Vec::new() };
         Packed { write, row: vec![0; bytes] }
     };
     let rows: Vec<_> = (0..200).map(|_| packed(100 << 10)).collect();

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::nodes::{ask::Failure, script::Call, way::Way};
 use redis::{Script, Value};
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::time::Duration;
 
 /// Bytes and rooms of a call, about.
 const CALL_BYTES: usize = 256 << 10;
@@ -49,15 +49,15 @@ impl Writer {
     pub(super) async fn write(&self, writes: &[Packed]) -> Result<Vec<Outcome>, Failure> {
         let mut call = self.script.prepare_invoke();
         call.key(self.call.key()).arg(&self.call.prefix).arg("write");
-        for Packed { write: Write { about, order, frames, .. }, row } in writes {
-            call.arg(&*about.name).arg(&*about.node.0).arg(about.epoch.load(Relaxed));
+        for Packed { write: Write { number, about, order, frames, .. }, row } in writes {
+            call.arg(&*about.name).arg(&*about.grant.node.0).arg(about.grant.epoch()).arg(*number);
             match order {
                 Order::Put { taken, .. } => {
                     let age = taken.elapsed().as_millis() as u64;
                     call.arg("put").arg(age).arg(&frames[..]).arg(&*about.kind).arg(&row[..]);
                 }
-                Order::Append { before } => {
-                    call.arg("append").arg(*before).arg(&frames[..]).arg("").arg("");
+                Order::Append { after } => {
+                    call.arg("append").arg(*after).arg(&frames[..]).arg("").arg("");
                 }
                 Order::Forget => {
                     call.arg("forget").arg("").arg("").arg("").arg("");

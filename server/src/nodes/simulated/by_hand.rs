@@ -1,0 +1,99 @@
+//! Stories that are told by hand: what nodes do with rooms that they cannot have go on.
+
+use super::node::{ROOMS, TTL};
+use crate::nodes::{
+    ask::{Ask, Incarnation, Said},
+    core::Core,
+    depot::Outcome as Wrote,
+    model::{Keep, Model, Saved},
+    node::tests::node,
+    transfer::{Outcome, Transfers},
+};
+use bytes::Bytes;
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const STEP: Duration = Duration::from_millis(5);
+
+#[test]
+fn a_room_that_nobody_needs_when_it_is_taken_is_given_back_as_it_is_kept() {
+    let (start, mut redis, room) = (Instant::now(), Model::new("r0", TTL), Arc::<str>::from("a"));
+    let (mut core, says) = (Core::new("b", TTL, start), node("b", 0));
+    let giver = Incarnation("a-1".into());
+    let mut transfers = Transfers::default();
+    let mut passed = Duration::ZERO;
+    while passed < 2 * TTL {
+        passed += STEP;
+        redis.ask(passed, &giver, &says, &Ask::Renew { had: false });
+        if let Some(question) = core.poll(start + passed) {
+            let answer = redis.ask(passed, &question.me, &says, &question.ask);
+            core.answered(start + passed, question.id, Ok(&answer));
+        }
+    }
+    let now = start + passed;
+    let claim = Ask::Claim { room: room.clone(), to: giver.clone(), make: true };
+    let Said::Ours { epoch, .. } = redis.ask(passed, &giver, &says, &claim).said else {
+        panic!("it is free")
+    };
+    redis.write(passed, (&room, &giver, epoch), 1, &Keep::Put(Saved::default()));
+    let (to, parcel) = (core.me().clone(), Bytes::new());
+    let offer = Ask::Offer { room: room.clone(), epoch, to, parcel };
+    assert_eq!(redis.ask(passed, &giver, &says, &offer).said, Said::Done);
+    transfers.offered(now, &room);
+    let mut asks = |transfers: &mut Transfers, core: &Core| {
+        let query = transfers.poll(now, core).unwrap();
+        let answer = redis.ask(passed, &query.me, &says, &query.ask);
+        (query, answer)
+    };
+    let (query, answer) = asks(&mut transfers, &core);
+    let offered = transfers.answered(now, &mut core, &query, Ok(&answer));
+    let Some(Outcome::Offered { offered, grant, .. }) = offered else { panic!("it is offered") };
+    assert!(transfers.is_ready(now, &core, &room, offered));
+    let (query, answer) = asks(&mut transfers, &core);
+    assert!(matches!(answer.said, Said::Ours { .. }), "it is this node's");
+    // Meanwhile it has ended here.
+    core.let_go(&room, &grant);
+    transfers.abandon(now, &room, &grant);
+    let taken = transfers.answered(now, &mut core, &query, Ok(&answer));
+    assert!(matches!(taken, Some(Outcome::NotTaken { .. })), "who waits for it is told");
+    let release = core.poll(now).unwrap().ask;
+    assert!(matches!(release, Ask::Release { kept: true, .. }), "somebody goes on with it: {release:?}");
+}
+
+#[test]
+fn a_node_that_cannot_go_on_with_rooms_takes_the_next_ones() {
+    let (start, mut redis) = (Instant::now(), Model::new("r0", TTL));
+    let (mut core, says, dies) = (Core::new("b", TTL, start), node("b", 0), Incarnation("a-1".into()));
+    let (mut tried, mut passed) = (BTreeSet::new(), Duration::ZERO);
+    while passed < Duration::from_secs(10) {
+        passed += STEP;
+        let of_other = |redis: &mut Model, ask: Ask| redis.ask(passed, &dies, &says, &ask).said;
+        if passed <= 2 * TTL {
+            assert_eq!(of_other(&mut redis, Ask::Renew { had: false }), Said::Done);
+        }
+        if passed == 2 * TTL {
+            for room in ROOMS.map(Arc::<str>::from) {
+                let claim = Ask::Claim { room: room.clone(), to: dies.clone(), make: true };
+                let Said::Ours { epoch, .. } = of_other(&mut redis, claim) else { panic!("it is free") };
+                assert_eq!(
+                    redis.write(passed, (&room, &dies, epoch), 1, &Keep::Put(Saved::default())),
+                    Wrote::Done
+                );
+            }
+        }
+        let now = start + passed;
+        assert_eq!(core.lapse(now), None);
+        while let Some(question) = core.poll(now) {
+            let answer = redis.ask(passed, &question.me, &says, &question.ask);
+            for (room, grant) in core.answered(now, question.id, Ok(&answer)).taken {
+                core.let_go(&room, &grant);
+                tried.insert(room);
+            }
+        }
+    }
+    assert_eq!(tried.len(), ROOMS.len(), "{tried:?}");
+    assert_eq!(redis.kept().count(), ROOMS.len(), "for whoever can");
+}
