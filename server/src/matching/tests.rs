@@ -412,6 +412,8 @@ impl World {
         let rooms: BTreeSet<_> = made.iter().map(|(_, assignment)| assignment.room.clone()).collect();
         assert_eq!(rooms.len(), 1);
         for (id, assignment) in made {
+            let party = self.came.iter().find(|ticket| ticket.id == id).map(|ticket| ticket.party as usize);
+            assert_eq!(Some(assignment.reservations.len()), party, "all of a party are in one team, or none");
             assert!(!self.cancelled.contains(&id), "who has gone is not matched");
             assert!(self.now_ms < self.looked[&id] + LIFE_MS, "nor who does not look any more");
             let until = self.now_ms + assignment.lasts_ms;
@@ -421,7 +423,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_024, ..ProptestConfig::default() })]
 
     #[test]
     fn whoever_dies_no_ticket_is_matched_twice_and_none_is_lost(
