@@ -91,10 +91,14 @@ impl CarryFile {
 
     /// Writes rooms to the file, all of them or none.
     pub(crate) fn write(&self, rooms: &[Room]) -> io::Result<()> {
-        let bytes = encode(rooms)?;
+        self.write_encoded(&encode(rooms)?)
+    }
+
+    /// The same of rooms that are [encoded](encode).
+    pub(crate) fn write_encoded(&self, rooms: &[u8]) -> io::Result<()> {
         let part = beside(&self.file, "part");
         let mut out = create(&part)?;
-        let written = out.write_all(&bytes).and_then(|()| out.sync_all());
+        let written = out.write_all(rooms).and_then(|()| out.sync_all());
         let written = written.and_then(|()| fs::rename(&part, &self.file));
         written.inspect_err(|_| {
             let _ = fs::remove_file(&part);

@@ -62,6 +62,7 @@ struct Servers {
     /// Numbers of the processes, the newest last.
     processes: Vec<u32>,
     first: Child,
+    command: Command,
     folder: TempDir,
 }
 
@@ -84,14 +85,25 @@ impl Servers {
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
         change(&mut command, folder.path());
         let first = command.spawn().unwrap();
-        let mut servers = Self { address, processes: vec![first.id()], first, folder };
+        let mut servers = Self { address, processes: vec![first.id()], first, command, folder };
+        servers.listens();
+        servers
+    }
+
+    fn listens(&mut self) {
         until("the server listens", || {
-            assert!(servers.first.try_wait().unwrap().is_none(), "the server has ended");
-            TcpStream::connect(address).is_ok()
+            assert!(self.first.try_wait().unwrap().is_none(), "the server has ended");
+            TcpStream::connect(self.address).is_ok()
         });
         // It listens a moment before it serves and hears commands.
-        assert_eq!(http::get(address, "/livez").status, 200);
-        servers
+        assert_eq!(http::get(self.address, "/livez").status, 200);
+    }
+
+    /// Starts another, when there is none any more.
+    fn start_again(&mut self) {
+        self.first = self.command.spawn().unwrap();
+        self.processes.push(self.first.id());
+        self.listens();
     }
 
     fn newest(&self) -> u32 {
@@ -330,6 +342,22 @@ fn the_old_program_goes_on_if_the_new_one_fails_with_the_rooms() {
     fs::write(servers.folder.path().join("bomb"), "").unwrap();
     servers.upgraded();
     assert!(!servers.folder.path().join("bomb").exists(), "it went off");
+    swarm.all_back(1);
+    swarm.goes_on(&servers);
+    assert!(swarm.end().iter().all(|player| player.resumed == 1));
+}
+
+#[test]
+fn rooms_wait_for_the_next_server_if_the_old_program_fails_with_them_too() {
+    let mut servers = Servers::start(&["--carry", "rooms"]);
+    let swarm = Swarm::play(&servers, 3, &[TransportKind::WebSocket]);
+    for bomb in ["bomb", "bomb.next"] {
+        fs::write(servers.folder.path().join(bomb), "").unwrap();
+    }
+    servers.fails(&[], "this server has stopped, and nobody goes on with its rooms: ");
+    let status = eventually("the server ends", || servers.first.try_wait().unwrap());
+    assert!(!status.success(), "{status}");
+    servers.start_again(); // as whatever watches it does
     swarm.all_back(1);
     swarm.goes_on(&servers);
     assert!(swarm.end().iter().all(|player| player.resumed == 1));

@@ -134,10 +134,17 @@ impl Running {
         HandedOver { names, rooms, revoked: revoked.collect(), used }
     }
 
-    /// Another process has it, or `lost` says why none has.
+    /// Another process has it, or `lost` says why none has: then the rooms are left to whatever is started
+    /// next, if there is a place for that.
     pub(crate) async fn followed(&self, left: HandedOver, lost: Option<&UpgradeError>) {
         if let Some(lost) = lost {
-            *self.parts.lost.lock() = Some(io::Error::other(lost.to_string()));
+            let written = self.parts.carry.as_ref().map(|file| file.write_encoded(&left.rooms));
+            let line = match written {
+                None => lost.to_string(),
+                Some(Ok(())) => format!("{lost}; the next server has them go on"),
+                Some(Err(error)) => format!("{lost}; nor can they be left to the next server: {error}"),
+            };
+            *self.parts.lost.lock() = Some(io::Error::other(line));
         }
         self.end(&left.names, HEAR_LIMIT).await;
     }

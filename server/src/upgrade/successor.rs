@@ -85,7 +85,7 @@ pub(crate) enum UpgradeError {
     #[error("process {0} has followed it already")]
     Followed(u32),
     /// The rooms have stopped, and nobody goes on with them.
-    #[error("the rooms are lost: {0}")]
+    #[error("this server has stopped, and nobody goes on with its rooms: {0}")]
     Lost(String),
     /// A socket cannot be handed over.
     #[error("the sockets cannot be handed over: {0}")]

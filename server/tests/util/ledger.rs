@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -24,7 +25,8 @@ pub struct Ledger {
     bomb: Bomb,
 }
 
-/// Ends the process that reads it, once, if there is the file that the environment names.
+/// Ends the process that reads it, once for each, if there is the file that the environment names or one with
+/// the extension `next`.
 #[derive(Default, Serialize)]
 struct Bomb;
 
@@ -33,7 +35,9 @@ pub const BOMB: &str = "LEDGER_BOMB";
 
 impl<'de> Deserialize<'de> for Bomb {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        if std::env::var_os(BOMB).is_some_and(|file| std::fs::remove_file(file).is_ok()) {
+        let file = std::env::var_os(BOMB).map(PathBuf::from);
+        let mut files = file.into_iter().flat_map(|file| [file.with_extension("next"), file]);
+        if files.any(|file| std::fs::remove_file(file).is_ok()) {
             std::process::exit(9);
         }
         Ok(Self)
