@@ -167,7 +167,10 @@ pub(super) fn prefix() -> Kind<String> {
 
 /// Patterns of origins, separated by commas.
 pub(super) fn origins() -> Kind<Vec<OriginPattern>> {
-    list("ORIGINS", "https://example.com, https://*.example.com or *, or several separated by commas")
+    list(
+        "ORIGINS",
+        "https://example.com, https://*.example.com, capacitor://localhost, null or *, or several separated by commas",
+    )
 }
 
 /// Names with stars, separated by commas.
