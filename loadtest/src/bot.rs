@@ -321,6 +321,7 @@ impl Bot {
             | Event::ClockMoved
             | Event::TokenExpires { .. }
             | Event::Topic(_)
+            | Event::Published { .. }
             | Event::RolledBack { .. }
             | Event::Disconnected { .. } => {}
         }

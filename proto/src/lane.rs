@@ -44,6 +44,7 @@ mod tests {
             (Body::Leave(wire::Leave {}), Lane::Reliable),
             (Body::Renew(wire::Renew::default()), Lane::Reliable),
             (Body::ReadTopic(wire::ReadTopic::default()), Lane::Reliable),
+            (Body::Publish(wire::Publish::default()), Lane::Reliable),
             (Body::Input(wire::Input::default()), Lane::Unreliable),
             (Body::Ack(wire::Ack::default()), Lane::Unreliable),
             (Body::Ping(wire::Ping::default()), Lane::Unreliable),

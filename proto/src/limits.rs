@@ -38,6 +38,8 @@ pub const MAX_ZONES_IN_VIEW: usize = 1024;
 pub const MAX_TOPICS: usize = 16;
 /// Most users whom a client watches over its connection, or asks for at once.
 pub const MAX_WATCHED_USERS: usize = 100;
+/// Longest text that a client publishes over its connection, bytes.
+pub const MAX_PUBLISH: usize = 4096;
 /// Longest event of a topic, bytes.
 pub const MAX_TOPIC_EVENT: usize = 16 << 10;
 /// A message counts once against [`Limits::messages_per_second`], and once more for each of these many bytes.

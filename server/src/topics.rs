@@ -7,7 +7,7 @@
 //! | [`ring`] | a topic's history: pure |
 //! | [`topic`] | a topic on this node: its history, and who waits for more |
 //! | [`reader`] | a place in a history |
-//! | [`subscriptions`] | what the client of a game reads over its connection |
+//! | [`subscriptions`], [`publications`], [`wire`] | what the client of a game reads and publishes over its connection |
 //! | [`watched`] | where users are, for whoever watches them |
 //! | [`remote`], [`stream`], [`history`] | topics of many nodes, through Redis; what is said to it |
 //! | [`readers`] | how many may read, and how fast they may come |
@@ -23,6 +23,7 @@
 mod event;
 mod history;
 mod id;
+mod publications;
 mod reader;
 mod readers;
 mod remote;
@@ -31,9 +32,11 @@ mod stream;
 mod subscriptions;
 mod topic;
 mod watched;
+mod wire;
 
 pub(crate) use event::{EventKind, Message};
 pub(crate) use id::{EventId, Since};
+pub(crate) use publications::{Publisher, TooManyWait};
 pub(crate) use reader::{Goodbye, Reader, Step};
 pub(crate) use readers::{Refused, between};
 pub(crate) use remote::Surroundings;
@@ -103,6 +106,16 @@ pub(crate) enum NotPublished {
     /// Redis does not take it. (Or it has taken it, and not said so in time.)
     #[error("it cannot be published now: {0}")]
     Unavailable(String),
+}
+
+impl NotPublished {
+    /// In a word.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::TooManyTopics(_) => "too_many_topics",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
 }
 
 impl Topics {

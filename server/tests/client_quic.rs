@@ -63,6 +63,7 @@ impl Seen {
             | Event::ClockMoved
             | Event::TokenExpires { .. }
             | Event::Topic(_)
+            | Event::Published { .. }
             | Event::Disconnected { .. }
             | Event::RolledBack { .. } => {}
         }

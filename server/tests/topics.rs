@@ -4,10 +4,10 @@
 
 mod util;
 
-use driftless_client::{Client, Event, Options, TransportKind};
+use driftless_client::{Client, Event, Options, SendError, TransportKind};
 use driftless_proto::{
     limits::Limits,
-    wire::{TopicMessage, topic_message::Kind},
+    wire::{Publish, TopicMessage, topic_message::Kind},
 };
 use driftless_server::config::Config;
 use serde_json::json;
@@ -402,6 +402,15 @@ fn said(client: &mut Client) -> TopicMessage {
     }
 }
 
+/// What it is told next of what it has published.
+fn answered(client: &mut Client) -> (u64, TopicMessage) {
+    loop {
+        if let Event::Published { number, answer } = wait(client.next()).unwrap() {
+            return (number, answer);
+        }
+    }
+}
+
 #[test]
 fn the_client_of_a_game_reads_topics_over_its_connection() {
     let server = TestServer::start(open());
@@ -447,6 +456,81 @@ fn what_a_token_says_of_topics_counts_for_the_connection_of_a_game_too() {
         client.read_topic(topic, "");
         assert_eq!(said(&mut client).kind(), kind, "{topic}");
     }
+}
+
+#[test]
+fn a_client_publishes_over_its_connection_what_its_token_allows_and_is_told_what_became_of_it() {
+    let server = TestServer::start(Config { max_topics: 1, ..with_tokens() });
+    let token = token_with("ann", json!({ "topics": { "read": "chat-*", "write": "chat-*" } }));
+    let mut reader = read(&server, "/v1/topics/chat-7", &bearer(&token));
+    let publish = |topic: &str, text: &str, event: &str| Publish {
+        topic: topic.to_owned(),
+        text: text.to_owned(),
+        event: event.to_owned(),
+        latest: false,
+    };
+    for transport in [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket] {
+        let options = Options::new(format!("ws://{}", server.address()), "lobby");
+        let mut client = wait(Client::connect(options.token(token.clone()).transports([transport]))).unwrap();
+        for (n, (topic, text, event, refused)) in [
+            ("chat-7", "hi", "", ""),
+            ("news", "x", "", "forbidden"),
+            ("presence:ann", "x", "", "forbidden"),
+            ("chat-7", "x", "gap", "bad_event"),
+            ("chat-7", "7", "score", ""),
+            ("chat-8", "x", "", "too_many_topics"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let number = client.publish(publish(topic, text, event)).unwrap();
+            assert_eq!(number, n as u64 + 1);
+            let (answered, answer) = answered(&mut client);
+            assert_eq!((answered, &*answer.event), (number, refused), "{transport:?} {topic} {event}");
+            assert_eq!(answer.kind(), if refused.is_empty() { Kind::Published } else { Kind::Refused });
+            if answer.kind() == Kind::Published {
+                let read = reader.next().unwrap();
+                assert_eq!((read.data.as_deref(), read.id.unwrap()), (Some(text), answer.id));
+                assert_eq!(read.name.unwrap_or_default(), event);
+            }
+        }
+        assert_eq!(
+            client.publish(publish("chat-7", &"x".repeat(4_097), "")),
+            Err(SendError::TooLarge(4_097))
+        );
+        wait(client.leave()).unwrap();
+    }
+}
+
+// Promise 4
+#[test]
+fn a_client_that_publishes_too_often_is_told_so_of_each() {
+    let server = TestServer::start(with_tokens());
+    let token = token_with("ann", json!({ "topics": { "write": "*" } }));
+    let options = Options::new(format!("ws://{}", server.address()), "lobby");
+    let mut client = wait(Client::connect(options.token(token))).unwrap();
+    let text = |n: usize| Publish { topic: "a".to_owned(), text: n.to_string(), ..Publish::default() };
+    for n in 0..40 {
+        client.publish(text(n)).unwrap();
+    }
+    let mut kinds = Vec::new();
+    for n in 1..=40 {
+        let (number, answer) = answered(&mut client);
+        assert_eq!(number, n, "in order");
+        kinds.push((answer.kind(), answer.event));
+    }
+    let published = kinds.iter().filter(|(kind, _)| *kind == Kind::Published).count();
+    assert!((20..40).contains(&published), "{kinds:?}");
+    assert!(kinds.contains(&(Kind::Refused, "too_often".to_owned())), "{kinds:?}");
+}
+
+#[test]
+fn a_client_without_a_token_that_says_so_publishes_nothing() {
+    let server = TestServer::start(open());
+    let mut client = client(&server, TransportKind::WebSocket);
+    client.publish(Publish { topic: "open".to_owned(), ..Publish::default() }).unwrap();
+    let (_, answer) = answered(&mut client);
+    assert_eq!((answer.kind(), &*answer.event), (Kind::Refused, "forbidden"));
 }
 
 // Promise 4

@@ -147,6 +147,13 @@ impl Client {
         self.connection.core_mut().stop_topic(topic);
     }
 
+    /// Publishes something in a topic, for which the player's token has to name the topic, at most 4 KiB.
+    /// Returns its number, which [`Event::Published`] repeats: that says what became of it. It is sent with
+    /// the next poll of [`next`](Self::next).
+    pub fn publish(&mut self, publish: wire::Publish) -> Result<u64, SendError> {
+        self.connection.core_mut().publish(publish)
+    }
+
     /// A prediction of this player's own entity, in a game that says how it moves: from now on it wants each
     /// input that is sent ([`Prediction::push`]) and each state ([`reconcile`](Self::reconcile)). After a
     /// welcome that is not `resumed` the seat is another, which needs another one.

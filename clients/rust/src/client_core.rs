@@ -244,6 +244,7 @@ impl ClientCore {
             return;
         }
         self.session.disconnected();
+        self.take_session_events(now);
         if self.works && now.saturating_duration_since(self.welcomed_at) >= LASTS {
             self.lost_at.get_or_insert(now);
         }
@@ -384,6 +385,11 @@ impl ClientCore {
     /// Reads a topic no longer.
     pub fn stop_topic(&mut self, topic: &str) {
         self.session.stop_topic(topic);
+    }
+
+    /// Publishes something in a topic: see [`Client::publish`](crate::Client::publish).
+    pub fn publish(&mut self, publish: wire::Publish) -> Result<u64, SendError> {
+        self.session.publish(publish)
     }
 
     /// The next hello shows this token, which says who the player is. Empty: none.
@@ -538,6 +544,9 @@ impl ClientCore {
                     self.stats.pong(rtt);
                 }
                 ClientEvent::Topic(message) => self.events.push_back(Event::Topic(message)),
+                ClientEvent::Published { number, answer } => {
+                    self.events.push_back(Event::Published { number, answer });
+                }
                 ClientEvent::TokenExpires(within) => self.events.push_back(Event::TokenExpires { within }),
                 ClientEvent::Goodbye(goodbye) => self.goodbye = Some((goodbye, now)),
             }

@@ -41,6 +41,15 @@ pub enum Event {
     /// event once, in order, also across reconnects. With the kind `Over` it is read no longer, and `text`
     /// says why; with `Gap`, something may have been missed.
     Topic(wire::TopicMessage),
+    /// What became of something that the client has published ([`Client::publish`](crate::Client::publish)):
+    /// each is answered once, in order.
+    Published {
+        /// The number that publishing it returned.
+        number: u64,
+        /// Of the kind `Published`, with the event's id; or `Refused`: `event` says why, in a word, and
+        /// `text` for developers. With `connection_lost`, it may be published all the same.
+        answer: wire::TopicMessage,
+    },
     /// A command was refused, by the server or because its seat was lost before it was confirmed (reported
     /// right after the new seat's welcome). The connection continues. `command` is the number that sending it
     /// returned.

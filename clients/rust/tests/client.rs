@@ -184,6 +184,7 @@ async fn client_resumes_by_itself_and_gets_every_event_once() {
                     | Event::ClockMoved
                     | Event::TokenExpires { .. }
                     | Event::Topic(_)
+                    | Event::Published { .. }
                     | Event::RolledBack { .. } => {}
                 }
             }

@@ -97,7 +97,15 @@ function named(code: number): string {
   return name === undefined ? `${code}` : `${code} (${name})`;
 }
 
-/** An input or a command that cannot be sent. */
+/** An input or a command that cannot be sent; or something that is not published. */
 export class SendError extends Error {
   override readonly name = "SendError";
+
+  constructor(
+    message: string,
+    /** Why something is not published, in a word: "forbidden", "too_often", "connection_lost". */
+    readonly code = "",
+  ) {
+    super(message);
+  }
 }

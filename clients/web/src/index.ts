@@ -36,6 +36,7 @@ export {
   type RoomEvents,
   type StateUpdate,
   type Status,
+  type Topic,
   type TopicEvent,
 } from "./room.js";
 export type { Stats } from "./stats.js";

@@ -97,6 +97,19 @@ export interface TopicEvent {
   readonly text: string;
 }
 
+/** A topic, as `Room.topic` gives it. */
+export interface Topic {
+  /**
+   * Publishes a text of at most 4 KiB in the topic, if the player's token allows it, and resolves to the
+   * event's id. `event` names it, for readers who listen to several kinds; with `latest`, it replaces the
+   * event before it of which this was said. Rejects with a SendError whose `code` says why: "forbidden",
+   * "too_often", "unavailable"; with "connection_lost" it may be published all the same.
+   */
+  publish(text: string, as?: { event?: string; latest?: boolean }): Promise<string>;
+  /** Reads it no longer. */
+  stop(): void;
+}
+
 const TOPIC_TYPES = ["event", "begun", "gap", "over"] as const;
 
 /** The room's entities as they should be shown now. */
@@ -236,18 +249,29 @@ export class Room<
   /**
    * Reads a topic over the room's connection, and again after a reconnect: each event once, in order.
    * `after`: the id of the last event that is known, or "0" for everything that is kept; without it, it
-   * begins with what is published from now on. Returns a function that ends it.
+   * begins with what is published from now on. Without a listener nothing is read, but `publish` is there.
    */
-  topic(name: string, listener: (event: TopicEvent) => void, after = ""): () => void {
-    const { topics } = this.core.session;
-    this.topics.set(name, listener);
-    topics.read(name, after);
-    this.pump();
-    return () => {
-      if (this.topics.get(name) !== listener) return;
-      this.topics.delete(name);
-      topics.stop(name);
+  topic(name: string, listener?: (event: TopicEvent) => void, after = ""): Topic {
+    const { session } = this.core;
+    const { topics } = session;
+    if (listener) {
+      this.topics.set(name, listener);
+      topics.read(name, after);
       this.pump();
+    }
+    return {
+      publish: (text, as) => {
+        const published = topics.publish({ ...as, topic: name, text });
+        if (session.isActive) this.pump();
+        else topics.disconnected();
+        return published;
+      },
+      stop: () => {
+        if (this.topics.get(name) !== listener) return;
+        this.topics.delete(name);
+        topics.stop(name);
+        this.pump();
+      },
     };
   }
 
@@ -628,7 +652,7 @@ export class Room<
         return this.emitter.emit("refused", { command: event.command, reason: event.reason });
       case "topic": {
         const { topic, kind, id, event: name, text } = event.message;
-        const type = TOPIC_TYPES[kind] ?? "event";
+        const type = TOPIC_TYPES[kind as 0 | 1 | 2 | 3] ?? "event";
         return reported(() => this.topics.get(topic)?.({ type, id, event: name, text }));
       }
       case "clock":

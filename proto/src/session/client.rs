@@ -263,6 +263,21 @@ impl ClientSession {
         self.topics.stop(topic);
     }
 
+    /// Publishes something in a topic, over this connection: [`ClientEvent::Published`] says what became of
+    /// it. Returns its number.
+    ///
+    /// # Errors
+    /// `NotActive`, `TooLarge` (a text of more than [`limits::MAX_PUBLISH`] bytes).
+    pub fn publish(&mut self, publish: wire::Publish) -> Result<u64, SendError> {
+        if self.phase != Phase::Active || self.leaving {
+            return Err(SendError::NotActive);
+        }
+        match publish.text.len() {
+            length if length > limits::MAX_PUBLISH => Err(SendError::TooLarge(length)),
+            _ => Ok(self.topics.publish(publish)),
+        }
+    }
+
     /// Gives up the seat: a leave is sent after what is queued. Without a connection, it is sent after the
     /// next connection's hello.
     pub fn leave(&mut self) {
@@ -274,6 +289,7 @@ impl ClientSession {
         if !matches!(self.phase, Phase::Closed(_)) {
             self.phase = Phase::Disconnected;
         }
+        self.events.extend(self.topics.disconnected());
     }
 
     /// There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew (as
@@ -286,7 +302,7 @@ impl ClientSession {
         self.link = Link::new(now, delivery);
         self.history.reconnected(delivery);
         self.commands.disconnected();
-        self.topics.disconnected();
+        self.events.extend(self.topics.disconnected());
     }
 
     /// The newest state applied. Kept across a reconnection; a new seat starts without one.
@@ -384,8 +400,8 @@ impl ClientSession {
         if let Some(token) = self.link.renew.take() {
             return Some(Body::Renew(wire::Renew { token }));
         }
-        if let Some(read) = self.topics.next() {
-            return Some(Body::ReadTopic(read));
+        if let Some(asked) = self.topics.next() {
+            return Some(asked);
         }
         let seat = self.seat.as_mut()?;
         if !seat.spectates()
@@ -458,9 +474,7 @@ impl ClientSession {
                 Ok(())
             }
             (Phase::Active, Some(Body::Topic(message))) => {
-                if self.topics.take(&message) {
-                    self.events.push_back(ClientEvent::Topic(message));
-                }
+                self.events.extend(self.topics.take(message));
                 Ok(())
             }
             (_, Some(Body::Topic(_))) => Err(ServerError::Unexpected("topic before the welcome")),

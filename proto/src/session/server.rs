@@ -539,6 +539,12 @@ impl<S: StateTick> ServerSession<S> {
                 }
                 verdict == Verdict::Within
             }
+            (State::Active(_), Body::Publish(publish)) => {
+                hello::check_topic(&publish.topic)?;
+                let excess = verdict != Verdict::Within;
+                taken(Request::Publish { publish: publish.into(), excess });
+                !excess
+            }
             (State::Active(active), Body::Pong(pong)) => {
                 if let Some(rtt) = active.take_pong(now, &pong) {
                     self.rtt = MaybeNanos::some(rtt);
@@ -630,5 +636,6 @@ fn name_of(body: &Body) -> &'static str {
         Body::Leave(_) => "leave",
         Body::Renew(_) => "renew",
         Body::ReadTopic(_) => "read of a topic",
+        Body::Publish(_) => "publication in a topic",
     }
 }

@@ -508,6 +508,7 @@ impl Handler<Ask> for Connection {
             | Request::ReliableAck(_)
             | Request::Renew(_)
             | Request::ReadTopic(_)
+            | Request::Publish { .. }
             | Request::Leave => return,
         };
         if self.peer.borrow().ended().is_some() {
@@ -551,6 +552,23 @@ impl Handler<ReadTopic> for Connection {
 
     fn handle(&mut self, ReadTopic(read): ReadTopic, _: &mut Self::Context) {
         self.peer.borrow_mut().read_topic(self.rooms.topics(), read);
+    }
+}
+
+/// The client publishes something.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Publish {
+    pub publish: wire::Publish,
+    /// Whether it came too fast.
+    pub excess: bool,
+}
+
+impl Handler<Publish> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Publish { publish, excess }: Publish, _: &mut Self::Context) {
+        self.peer.borrow_mut().publish(self.rooms.topics(), publish, excess);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     End,
-    actor::{Ask, Connection, Ended, ReadTopic, Renew, Wanted},
+    actor::{Ask, Connection, Ended, Publish, ReadTopic, Renew, Wanted},
     calls::Caller,
     departure::Departure,
     members::MemberReader,
@@ -24,7 +24,7 @@ use crate::{
         transport_kind::TransportKind,
     },
     spans::Span,
-    topics::{Subscriptions, Topics},
+    topics::{Publisher, Subscriptions, TooManyWait, Topics},
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
@@ -69,7 +69,7 @@ pub struct Peer {
     pub session: ServerSession<Arc<Published>>,
     /// What the player has of the list of members.
     members: MemberReader,
-    /// The topics that it reads. None: it never has.
+    /// The topics that it reads or publishes in. None: it never has.
     topics: Option<Box<Subscriptions>>,
     /// Number of the connection.
     pub id: ConnectionId,
@@ -410,6 +410,11 @@ impl Peer {
                     actor.do_send(ReadTopic(*read)); // counted by the session's rate of messages
                 }
             }
+            (Request::Publish { publish, excess }, _) => {
+                if let Some(actor) = &self.actor {
+                    actor.do_send(Publish { publish: *publish, excess }); // as many as may wait: see `publish`
+                }
+            }
             (Request::Leave, _) => {} // the session is closing
         }
     }
@@ -470,9 +475,25 @@ impl Peer {
     /// The client reads a topic, or no longer.
     pub(super) fn read_topic(&mut self, topics: &Topics, read: wire::ReadTopic) {
         let Some(identity) = self.identity().cloned() else { return };
-        let reads = self.topics.get_or_insert_with(|| Box::new(Subscriptions::new(clock::now())));
-        reads.ask(topics, &identity, read);
+        self.subscriptions().ask(topics, &identity, read);
         self.call();
+    }
+
+    /// The client publishes something.
+    pub(super) fn publish(&mut self, topics: &Arc<Topics>, publish: wire::Publish, excess: bool) {
+        let Some(identity) = self.identity().cloned() else { return };
+        let publisher = Publisher { identity: &identity, source: self.source(), excess };
+        match self.subscriptions().publish(topics, publisher, publish, clock::now()) {
+            Ok(()) => self.call(),
+            Err(TooManyWait) => {
+                let reason = "far too many publications in topics wait for their answers";
+                self.close(CloseCode::RateLimited, reason, Duration::ZERO);
+            }
+        }
+    }
+
+    fn subscriptions(&mut self) -> &mut Subscriptions {
+        self.topics.get_or_insert_with(|| Box::new(Subscriptions::new(clock::now())))
     }
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {

@@ -213,10 +213,10 @@ impl std::convert::From<Refused> for ApiError {
 
 impl std::convert::From<NotPublished> for ApiError {
     fn from(error: NotPublished) -> Self {
-        let (code, wait) = match error {
-            NotPublished::TooManyTopics(_) => ("too_many_topics", TRY_AGAIN),
-            NotPublished::Unavailable(_) => ("unavailable", UNAVAILABLE),
+        let wait = match error {
+            NotPublished::TooManyTopics(_) => TRY_AGAIN,
+            NotPublished::Unavailable(_) => UNAVAILABLE,
         };
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry_after(wait)
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string()).retry_after(wait)
     }
 }

@@ -1,4 +1,4 @@
-//! The topics that the client of a game reads over its connection.
+//! The topics that the client of a game reads over its connection, and publishes in.
 //!
 //! It is told at most once per tick, and so much at a time that states are not kept waiting; what exceeds
 //! that stays in the topics' histories. So it is woken by the ticks of its room, and by nothing else.
@@ -7,16 +7,17 @@ use super::{
     Topics,
     event::Event,
     id::Since,
+    publications::{Publications, Publisher, TooManyWait},
     topic::{At, Next, Topic},
+    wire::{encode, topic},
 };
 use crate::ground::identity::Identity;
 use bytes::Bytes;
 use driftless_proto::{
     limits::{MAX_TOPICS, MAX_WATCHED_USERS},
     names::PRESENCE,
-    wire::{self, TopicMessage, server_message::Body, topic_message::Kind},
+    wire::{Publish, ReadTopic, TopicMessage, topic_message::Kind},
 };
-use prost::Message as _;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// Bytes of topics that a connection may get at once.
@@ -35,6 +36,7 @@ pub(crate) struct Subscriptions {
     /// The one that is looked at first, so that each has its turn.
     first: usize,
     answers: VecDeque<Bytes>,
+    publications: Publications,
     /// Bytes that may be sent. Negative after a long event.
     credit: f64,
     credited: Instant,
@@ -59,7 +61,15 @@ enum From {
 impl Subscriptions {
     /// None yet.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { due: false, all: Vec::new(), first: 0, answers: VecDeque::new(), credit: BURST, credited: now }
+        Self {
+            due: false,
+            all: Vec::new(),
+            first: 0,
+            answers: VecDeque::new(),
+            publications: Publications::new(now),
+            credit: BURST,
+            credited: now,
+        }
     }
 
     /// A tick has passed.
@@ -73,8 +83,8 @@ impl Subscriptions {
     }
 
     /// The client wants to read a topic, or to read it no longer.
-    pub(crate) fn ask(&mut self, topics: &Topics, identity: &Identity, asked: wire::ReadTopic) {
-        let wire::ReadTopic { topic: name, after, stop } = asked;
+    pub(crate) fn ask(&mut self, topics: &Topics, identity: &Identity, asked: ReadTopic) {
+        let ReadTopic { topic: name, after, stop } = asked;
         self.all.retain(|read| *read.name != *name);
         if stop {
             return;
@@ -84,6 +94,18 @@ impl Subscriptions {
             Err((code, reason)) => self.end(&name, code, reason),
         }
         self.due = true;
+    }
+
+    /// The client publishes something.
+    pub(crate) fn publish(
+        &mut self,
+        topics: &Arc<Topics>,
+        publisher: Publisher<'_>,
+        publish: Publish,
+        now: Instant,
+    ) -> Result<(), TooManyWait> {
+        self.due = true;
+        self.publications.publish(topics, publisher, publish, now)
     }
 
     /// The client has other rights now: what it may read no longer is over.
@@ -150,7 +172,8 @@ impl Subscriptions {
         }
         let passed = now.saturating_duration_since(self.credited).as_secs_f64();
         (self.credit, self.credited) = ((self.credit + passed * RATE).min(BURST), now);
-        let message = self.answers.pop_front().or_else(|| self.read());
+        let answer = self.answers.pop_front().or_else(|| self.publications.next());
+        let message = answer.or_else(|| self.read());
         match &message {
             Some(message) => self.credit -= message.len() as f64,
             None => self.due = false,
@@ -229,17 +252,9 @@ fn forbidden(identity: &Identity, name: &str) -> String {
     format!("{} may not read topic {name:?}", identity.user)
 }
 
-fn topic(name: &str) -> TopicMessage {
-    TopicMessage { topic: name.to_owned(), ..TopicMessage::default() }
-}
-
 fn encode_event(name: &str, event: &Event) -> Bytes {
     // Publishers' texts are UTF-8; what somebody else has written to Redis may be anything.
     let text = String::from_utf8_lossy(&event.text).into_owned();
     let kind = event.kind.as_ref().map(ToString::to_string).unwrap_or_default();
     encode(TopicMessage { id: event.id.to_string(), event: kind, text, ..topic(name) })
-}
-
-fn encode(message: TopicMessage) -> Bytes {
-    wire::ServerMessage { body: Some(Body::Topic(message)) }.encode_to_vec().into()
 }

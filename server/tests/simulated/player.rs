@@ -511,7 +511,8 @@ impl Player {
                     })?;
                 }
                 Event::TokenExpires { .. } => self.wants_token = !self.excuses.keeps_its_token,
-                Event::Game(_) | Event::Presence(_) | Event::ClockMoved | Event::Topic(_) => {}
+                Event::Game(_) | Event::Presence(_) | Event::ClockMoved => {}
+                Event::Topic(_) | Event::Published { .. } => {}
             }
         }
         if let Some(core) = &self.core

@@ -170,7 +170,7 @@ impl Room {
             }
             Request::RefuseCommand(sequence) => self.command_received = sequence,
             Request::ReliableAck(sequence) => assert!(self.queue.acked(sequence)),
-            Request::Renew(_) | Request::ReadTopic(_) => {}
+            Request::Renew(_) | Request::ReadTopic(_) | Request::Publish { .. } => {}
             Request::Leave => self.left = true,
         }
     }

@@ -303,6 +303,7 @@ export class Session {
   /** The connection was lost. What was queued for it is dropped; commands are kept. */
   disconnected(): void {
     if (this.phase !== "closed") this.phase = "disconnected";
+    this.topics.disconnected();
   }
 
   /**
@@ -348,8 +349,8 @@ export class Session {
       link.renew = undefined;
       return { case: "renew", value: { token } };
     }
-    const read = this.topics.next();
-    if (read) return { case: "readTopic", value: read };
+    const asked = this.topics.next();
+    if (asked) return asked;
     const command = this.spectating ? undefined : this.commands.next();
     if (command) return { case: "command", value: command };
     const input = seat.inputs.next();

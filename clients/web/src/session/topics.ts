@@ -1,16 +1,22 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ReadTopicSchema } from "../gen/driftless/v1/client_pb.js";
+import { SendError } from "../errors.js";
+import type { PublishSchema, ReadTopicSchema } from "../gen/driftless/v1/client_pb.js";
 import type { TopicMessage, TopicMessage_Kind } from "../gen/driftless/v1/server_pb.js";
 
-type ReadTopic = MessageInitShape<typeof ReadTopicSchema>;
+type Asked =
+  | { case: "readTopic"; value: MessageInitShape<typeof ReadTopicSchema> }
+  | { case: "publish"; value: MessageInitShape<typeof PublishSchema> };
 
 const OVER: TopicMessage_Kind.OVER = 3;
+const PUBLISHED: TopicMessage_Kind.PUBLISHED = 4;
 
-/** The topics that a client reads, over any number of connections. */
+/** The topics that a client reads, over any number of connections; and what it publishes over this one. */
 export class Topics {
   /** By name: the id of the last event, or empty. */
   private readonly after = new Map<string, string>();
-  private unsent: ReadTopic[] = [];
+  private unsent: Asked[] = [];
+  /** What the server has not answered. */
+  private readonly unanswered: ((id: string, code: string, reason: string) => void)[] = [];
 
   read(topic: string, after: string): void {
     this.after.set(topic, after);
@@ -21,26 +27,38 @@ export class Topics {
     if (this.after.delete(topic)) this.tell({ topic, stop: true });
   }
 
-  /** There is another connection, over which nothing is read yet. */
+  /** Publishes something over this connection. Resolves to its id, and rejects with a SendError. */
+  publish(said: MessageInitShape<typeof PublishSchema>): Promise<string> {
+    this.unsent.push({ case: "publish", value: said });
+    return new Promise((resolve, reject) =>
+      this.unanswered.push((id, code, reason) => (id ? resolve(id) : reject(new SendError(reason, code)))),
+    );
+  }
+
+  /** The connection is lost, and with it the answers to what was published over it. */
   disconnected(): void {
-    this.unsent = [...this.after].map(([topic, after]) => ({ topic, after }));
+    for (const tell of this.unanswered.splice(0))
+      tell("", "connection_lost", "it may be published all the same");
+    this.unsent = [...this.after].map(([topic, after]) => ({ case: "readTopic", value: { topic, after } }));
   }
 
   /** What the server is to be told next. */
-  next(): ReadTopic | undefined {
+  next(): Asked | undefined {
     return this.unsent.shift();
   }
 
-  /** Takes a message. False: it is of a topic that is read no longer. */
-  take({ topic, id, kind }: TopicMessage): boolean {
-    if (!this.after.has(topic)) return false;
+  /** Takes a message. False: it is no news of a topic that is read. */
+  take({ topic, id, kind, event, text }: TopicMessage): boolean {
+    if (kind >= PUBLISHED) this.unanswered.shift()?.(id, event, text);
+    if (kind >= PUBLISHED || !this.after.has(topic)) return false;
     if (kind === OVER) this.after.delete(topic);
     else this.after.set(topic, id);
     return true;
   }
 
   /** Only the last word on a topic counts. */
-  private tell(read: ReadTopic): void {
-    this.unsent = [...this.unsent.filter(({ topic }) => topic !== read.topic), read];
+  private tell(value: MessageInitShape<typeof ReadTopicSchema>): void {
+    const stays = (asked: Asked): boolean => asked.case === "publish" || asked.value.topic !== value.topic;
+    this.unsent = [...this.unsent.filter(stays), { case: "readTopic", value }];
   }
 }

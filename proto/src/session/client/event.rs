@@ -36,6 +36,14 @@ pub enum ClientEvent {
     /// What a topic says that the client reads: each event once, in order, also across reconnects. A topic
     /// that is `Over` is read no longer.
     Topic(wire::TopicMessage),
+    /// What became of something that the client has published: each is answered once, in order.
+    Published {
+        /// The number that [`publish`](super::ClientSession::publish) returned.
+        number: u64,
+        /// Of the kind `Published`, with the event's id; or `Refused`, with the reason. With the reason
+        /// `connection_lost` it may be published all the same.
+        answer: wire::TopicMessage,
+    },
     /// A command was refused, by the server or because its seat was lost before it was confirmed. Each
     /// refusal comes once, in order. `command` is the number that
     /// [`send_command`](super::ClientSession::send_command) returned.

@@ -16,7 +16,8 @@ pub(super) fn lane_of(message: &mut ClientMessage, max_datagram: impl FnOnce() -
             | Body::Command(_)
             | Body::Leave(_)
             | Body::Renew(_)
-            | Body::ReadTopic(_),
+            | Body::ReadTopic(_)
+            | Body::Publish(_),
         )
         | None => return Lane::Reliable,
     }

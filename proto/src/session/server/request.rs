@@ -26,6 +26,13 @@ pub enum Request {
     Renew(String),
     /// The peer reads a topic, or no longer. Its name has been checked.
     ReadTopic(Box<wire::ReadTopic>),
+    /// The peer publishes in a topic, whose name has been checked. Each has to be answered, in order.
+    Publish {
+        /// What it publishes.
+        publish: Box<wire::Publish>,
+        /// Whether it came too fast: then it is not published.
+        excess: bool,
+    },
     /// The peer gives up the seat. The session is closing with `Left`.
     Leave,
 }

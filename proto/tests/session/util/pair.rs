@@ -309,7 +309,7 @@ impl Pair {
                 let served = self.served.as_mut().expect("seated");
                 assert!(served.queue.acked(sequence), "the session lets none pass that was not sent");
             }
-            Request::Renew(_) | Request::ReadTopic(_) => {}
+            Request::Renew(_) | Request::ReadTopic(_) | Request::Publish { .. } => {}
             Request::Leave => {
                 if let Some(served) = &mut self.served {
                     served.left = true;

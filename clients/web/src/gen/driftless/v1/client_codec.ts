@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, ReadTopic, ReadTopicSchema, Renew, RenewSchema, Resume, ResumeSchema } from "./client_pb.js";
+import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, Publish, PublishSchema, ReadTopic, ReadTopicSchema, Renew, RenewSchema, Resume, ResumeSchema } from "./client_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.v1.ClientMessage`. */
@@ -41,6 +41,9 @@ export function encodeClientMessage(message: MessageInitShape<typeof ClientMessa
       break;
     case "readTopic":
       encodeReadTopic(message.body.value, writer.tag(10, 2).fork()).join();
+      break;
+    case "publish":
+      encodePublish(message.body.value, writer.tag(11, 2).fork()).join();
       break;
   }
   return writer;
@@ -87,6 +90,9 @@ export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (
         break;
       case 82:
         message.body = { case: "readTopic", value: decodeReadTopic(reader, reader.uint32()) };
+        break;
+      case 90:
+        message.body = { case: "publish", value: decodePublish(reader, reader.uint32()) };
         break;
       default:
         reader.skip(type, field);
@@ -509,6 +515,50 @@ export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length = (byte
         break;
       case 24:
         message.stop = reader.bool();
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.Publish`. */
+export function encodePublish(message: MessageInitShape<typeof PublishSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.topic) writer.tag(1, 2).string(message.topic);
+  if (message.text) writer.tag(2, 2).string(message.text);
+  if (message.event) writer.tag(3, 2).string(message.event);
+  if (message.latest) writer.tag(4, 0).bool(message.latest);
+  return writer;
+}
+
+/** Reads a `driftless.v1.Publish`: all of `bytes`, or the next `length` of a reader. */
+export function decodePublish(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Publish {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: Publish = {
+    $typeName: "driftless.v1.Publish",
+    topic: "",
+    text: "",
+    event: "",
+    latest: false,
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 10:
+        message.topic = reader.string();
+        break;
+      case 18:
+        message.text = reader.string();
+        break;
+      case 26:
+        message.event = reader.string();
+        break;
+      case 32:
+        message.latest = reader.bool();
         break;
       default:
         reader.skip(type, field);

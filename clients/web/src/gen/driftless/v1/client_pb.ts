@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEimAMKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIABItCgpyZWFkX3RvcGljGAogASgLMhcuZHJpZnRsZXNzLnYxLlJlYWRUb3BpY0gAQgYKBGJvZHki4AEKBEpvaW4SEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRIMCgRraW5kGAMgASgJEgwKBG5hbWUYBSABKAkSKwoHY29kaW5ncxgGIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcSDwoHb3B0aW9ucxgHIAEoCRIWCg5pZGVudGl0eV90b2tlbhgIIAEoCRIQCghzcGVjdGF0ZRgJIAEoCBITCgt0cmFjZXBhcmVudBgKIAEoCRITCgtyZXNlcnZhdGlvbhgLIAEoCUoECAQQBVIEdXNlciLGAQoGUmVzdW1lEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDQoFdG9rZW4YAyABKAwSGQoRcmVsaWFibGVfcmVjZWl2ZWQYBCABKAQSKwoHY29kaW5ncxgFIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcSGAoQcHJlc2VuY2VfdmVyc2lvbhgGIAEoBBIWCg5pZGVudGl0eV90b2tlbhgHIAEoCRITCgt0cmFjZXBhcmVudBgIIAEoCSKmAQoFSW5wdXQSEAoIc2VxdWVuY2UYASABKA0SDgoGbW9tZW50GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIYChBwcmV2aW91c19tb21lbnRzGAcgAygREhUKDXN0YXRlX21pc3NpbmcYCCABKA0iRQoDQWNrEhEKCXN0YXRlX2FjaxgBIAEoDRIUCgxyZWxpYWJsZV9hY2sYAiABKAQSFQoNc3RhdGVfbWlzc2luZxgDIAEoDSIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIWCgVSZW5ldxINCgV0b2tlbhgBIAEoCSI3CglSZWFkVG9waWMSDQoFdG9waWMYASABKAkSDQoFYWZ0ZXIYAiABKAkSDAoEc3RvcBgDIAEoCCIHCgVMZWF2ZSpZCgxDb2x1bW5Db2RpbmcSGAoUQ09MVU1OX0NPRElOR19QQUNLRUQQABIWChJDT0xVTU5fQ09ESU5HX1JJQ0UQARIXChNDT0xVTU5fQ09ESU5HX0RFTlNFEAJiBnByb3RvMw");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwgMKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIABItCgpyZWFkX3RvcGljGAogASgLMhcuZHJpZnRsZXNzLnYxLlJlYWRUb3BpY0gAEigKB3B1Ymxpc2gYCyABKAsyFS5kcmlmdGxlc3MudjEuUHVibGlzaEgAQgYKBGJvZHki4AEKBEpvaW4SEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRIMCgRraW5kGAMgASgJEgwKBG5hbWUYBSABKAkSKwoHY29kaW5ncxgGIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcSDwoHb3B0aW9ucxgHIAEoCRIWCg5pZGVudGl0eV90b2tlbhgIIAEoCRIQCghzcGVjdGF0ZRgJIAEoCBITCgt0cmFjZXBhcmVudBgKIAEoCRITCgtyZXNlcnZhdGlvbhgLIAEoCUoECAQQBVIEdXNlciLGAQoGUmVzdW1lEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDQoFdG9rZW4YAyABKAwSGQoRcmVsaWFibGVfcmVjZWl2ZWQYBCABKAQSKwoHY29kaW5ncxgFIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcSGAoQcHJlc2VuY2VfdmVyc2lvbhgGIAEoBBIWCg5pZGVudGl0eV90b2tlbhgHIAEoCRITCgt0cmFjZXBhcmVudBgIIAEoCSKmAQoFSW5wdXQSEAoIc2VxdWVuY2UYASABKA0SDgoGbW9tZW50GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIYChBwcmV2aW91c19tb21lbnRzGAcgAygREhUKDXN0YXRlX21pc3NpbmcYCCABKA0iRQoDQWNrEhEKCXN0YXRlX2FjaxgBIAEoDRIUCgxyZWxpYWJsZV9hY2sYAiABKAQSFQoNc3RhdGVfbWlzc2luZxgDIAEoDSIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIWCgVSZW5ldxINCgV0b2tlbhgBIAEoCSI3CglSZWFkVG9waWMSDQoFdG9waWMYASABKAkSDQoFYWZ0ZXIYAiABKAkSDAoEc3RvcBgDIAEoCCJFCgdQdWJsaXNoEg0KBXRvcGljGAEgASgJEgwKBHRleHQYAiABKAkSDQoFZXZlbnQYAyABKAkSDgoGbGF0ZXN0GAQgASgIIgcKBUxlYXZlKlkKDENvbHVtbkNvZGluZxIYChRDT0xVTU5fQ09ESU5HX1BBQ0tFRBAAEhYKEkNPTFVNTl9DT0RJTkdfUklDRRABEhcKE0NPTFVNTl9DT0RJTkdfREVOU0UQAmIGcHJvdG8z");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -82,6 +82,12 @@ export type ClientMessage = Message<"driftless.v1.ClientMessage"> & {
      */
     value: ReadTopic;
     case: "readTopic";
+  } | {
+    /**
+     * @generated from field: driftless.v1.Publish publish = 11;
+     */
+    value: Publish;
+    case: "publish";
   } | { case: undefined; value?: undefined };
 };
 
@@ -497,6 +503,49 @@ export const ReadTopicSchema: GenMessage<ReadTopic> = /*@__PURE__*/
   messageDesc(file_driftless_v1_client, 9);
 
 /**
+ * Publishes something in a topic, for which the player's token has to name the topic. Each is answered by a
+ * TopicMessage of KIND_PUBLISHED or KIND_REFUSED, over the same connection, in the same order.
+ *
+ * @generated from message driftless.v1.Publish
+ */
+export type Publish = Message<"driftless.v1.Publish"> & {
+  /**
+   * The topic's name.
+   *
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * What it says, at most 4 KiB.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * The kind of event: 1 to 64 characters of [A-Za-z0-9._-]. Empty: none.
+   *
+   * @generated from field: string event = 3;
+   */
+  event: string;
+
+  /**
+   * Whether it replaces the event before it of which this was said, too.
+   *
+   * @generated from field: bool latest = 4;
+   */
+  latest: boolean;
+};
+
+/**
+ * Describes the message driftless.v1.Publish.
+ * Use `create(PublishSchema)` to create a new message.
+ */
+export const PublishSchema: GenMessage<Publish> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_client, 10);
+
+/**
  * The player gives up the seat. The server answers with a goodbye.
  *
  * @generated from message driftless.v1.Leave
@@ -509,7 +558,7 @@ export type Leave = Message<"driftless.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_client, 10);
+  messageDesc(file_driftless_v1_client, 11);
 
 /**
  * How a group's residuals are encoded. Any protobuf library can read PACKED.

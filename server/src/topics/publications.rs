@@ -1,0 +1,161 @@
+//! What the client of a game publishes over its connection: one after the other, each answered, in order.
+
+use super::{
+    EventKind, Message, Topics,
+    id::EventId,
+    wire::{encode, topic},
+};
+use crate::ground::{identity::Identity, source::Source};
+use bytes::Bytes;
+use driftless_proto::{
+    limits::MAX_PUBLISH,
+    names::PRESENCE,
+    wire::{Publish, TopicMessage, topic_message::Kind},
+};
+use std::{sync::Arc, time::Instant};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+/// What a connection may publish in a second on average, and at once.
+const RATE: f64 = 5.0;
+const BURST: f64 = 20.0;
+/// Publications that may wait for Redis, or their answers for the client.
+const MOST: usize = 256;
+
+/// Who publishes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Publisher<'a> {
+    pub identity: &'a Identity,
+    pub source: Source,
+    /// It sends messages of all kinds too fast.
+    pub excess: bool,
+}
+
+/// As many wait as may. None is answered by silence, so the connection has to end.
+#[derive(Debug)]
+pub(crate) struct TooManyWait;
+
+/// What a connection publishes.
+#[derive(Debug)]
+pub(super) struct Publications {
+    /// The task that publishes, once there is something to publish.
+    task: Option<Task>,
+    unanswered: usize,
+    credit: f64,
+    credited: Instant,
+}
+
+#[derive(Debug)]
+struct Task {
+    to: UnboundedSender<Wish>,
+    answers: UnboundedReceiver<Bytes>,
+}
+
+#[derive(Debug)]
+struct Wish {
+    topic: String,
+    /// What is to be published, or why nothing is.
+    said: Result<Message, Refusal>,
+}
+
+/// Why something is not published: in a word, and for developers.
+type Refusal = (&'static str, String);
+
+impl Publications {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { task: None, unanswered: 0, credit: BURST, credited: now }
+    }
+
+    /// Publishes something, or will say why not.
+    pub(super) fn publish(
+        &mut self,
+        topics: &Arc<Topics>,
+        publisher: Publisher<'_>,
+        publish: Publish,
+        now: Instant,
+    ) -> Result<(), TooManyWait> {
+        if self.unanswered >= MOST {
+            return Err(TooManyWait);
+        }
+        self.unanswered += 1;
+        let Publish { topic, text, event, latest } = publish;
+        let may = self.check(topics, publisher, &topic, now);
+        let said = may.and_then(|()| message(text, &event, latest));
+        let task = self.task.get_or_insert_with(|| Task::start(topics.clone()));
+        // The task is there for as long as this is.
+        let _ = task.to.send(Wish { topic, said });
+        Ok(())
+    }
+
+    fn check(
+        &mut self,
+        topics: &Topics,
+        Publisher { identity, source, excess }: Publisher<'_>,
+        topic: &str,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
+        (self.credit, self.credited) = ((self.credit + passed * RATE).min(BURST), now);
+        if excess || self.credit < 1.0 {
+            return Err(("too_often", format!("a client may publish {RATE} times a second")));
+        }
+        self.credit -= 1.0;
+        // (Where users are, the server itself says.)
+        if topic.starts_with(PRESENCE) || !identity.topics.may_write(topic) {
+            return Err(("forbidden", format!("{} may not publish in topic {topic:?}", identity.user)));
+        }
+        topics.may_publish(source).map_err(|wait| {
+            ("too_often", format!("too many events from this address: try again in {wait:?}"))
+        })
+    }
+
+    /// The next answer, if there is one.
+    pub(super) fn next(&mut self) -> Option<Bytes> {
+        let answer = self.task.as_mut()?.answers.try_recv().ok()?;
+        self.unanswered -= 1;
+        Some(answer)
+    }
+}
+
+impl Task {
+    /// Publishes for as long as somebody holds this, and on any thread: a connection may move to another.
+    fn start(topics: Arc<Topics>) -> Self {
+        let (to, mut wishes) = mpsc::unbounded_channel();
+        let (tell, answers) = mpsc::unbounded_channel();
+        actix_rt::spawn(async move {
+            while let Some(Wish { topic, said }) = wishes.recv().await {
+                let published = match said {
+                    Ok(message) => topics.publish(&topic, message).await,
+                    Err(refusal) => {
+                        let _ = tell.send(answer(&topic, Err(refusal)));
+                        continue;
+                    }
+                };
+                let published = published.map_err(|error| (error.code(), error.to_string()));
+                let _ = tell.send(answer(&topic, published));
+            }
+        });
+        Self { to, answers }
+    }
+}
+
+fn message(text: String, event: &str, latest: bool) -> Result<Message, Refusal> {
+    if text.len() > MAX_PUBLISH {
+        return Err(("too_large", format!("a client may publish at most {MAX_PUBLISH} bytes at a time")));
+    }
+    let kind = match event {
+        "" => None,
+        name => Some(
+            EventKind::new(name).ok_or_else(|| ("bad_event", format!("no event can be called {name:?}")))?,
+        ),
+    };
+    Ok(Message { text: text.into(), kind, latest })
+}
+
+fn answer(name: &str, published: Result<EventId, Refusal>) -> Bytes {
+    encode(match published {
+        Ok(id) => TopicMessage { kind: Kind::Published.into(), id: id.to_string(), ..topic(name) },
+        Err((code, text)) => {
+            TopicMessage { kind: Kind::Refused.into(), event: code.to_owned(), text, ..topic(name) }
+        }
+    })
+}
