@@ -1,6 +1,8 @@
 //! The description of the API, at `/v1/openapi.json` (OpenAPI 3.1): put together from what stands beside each
 //! handler and each answer, and from what this server has.
 
+mod events;
+
 use super::{
     HttpState, admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, queue, rooms,
     stream, topics, users,
@@ -117,6 +119,7 @@ pub(crate) fn document(kinds: &[&str]) -> Bytes {
     if let Some(info) = document.pointer_mut("/components/schemas/RoomSpec/properties/info") {
         info["additionalProperties"] = json!({ "type": ["string", "number", "boolean"] });
     }
+    events::describe(&mut document);
     document.to_string().into()
 }
 
@@ -164,6 +167,27 @@ mod tests {
             methods.map(|method| ((*path).to_owned(), method.to_owned()))
         });
         assert_eq!(described, served.collect());
+    }
+
+    #[test]
+    fn every_stream_is_a_text_and_says_what_its_events_are() {
+        let document = document();
+        let operations = document["paths"].as_object().unwrap().values();
+        let operations = operations.flat_map(|path| path.as_object().unwrap().values());
+        let streams: Vec<&Value> = operations
+            .flat_map(|operation| operation["responses"].as_object().unwrap().values())
+            .filter_map(|response| response["content"].get("text/event-stream"))
+            .collect();
+        assert_eq!(streams.len(), 6);
+        for stream in &streams {
+            assert_eq!(stream["schema"]["type"], "string", "{stream}");
+            let events = stream["x-itemSchema"]["oneOf"].as_array().unwrap();
+            assert!(events.iter().all(|event| event["properties"]["data"]["type"] == "string"), "{stream}");
+        }
+        let named = |name: &str| streams.iter().filter(|of| of.to_string().contains(name)).count();
+        for (name, streams) in [("goodbye", 3), ("changes", 1), ("matched", 1), ("hello", 1)] {
+            assert_eq!(named(&format!("\"{name}\"")), streams, "{name}");
+        }
     }
 
     #[test]

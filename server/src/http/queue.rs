@@ -8,7 +8,11 @@ use super::{
     matching::{allowed, allowed_everywhere, party_of, player, reader_place},
 };
 use crate::{
-    ground::{api_error::TRY_AGAIN, identity::Role, whole::whole},
+    ground::{
+        api_error::TRY_AGAIN,
+        identity::Role,
+        whole::{WholeText, whole, wholes},
+    },
     matching::{
         Look, QueueError, QueueTicket, Watch,
         desk::{Assignment, Seen},
@@ -50,7 +54,7 @@ pub(super) struct TicketRequest {
     #[serde(default)]
     skill: f64,
     /// Milliseconds to regions in which they can play, at most 16. Empty: all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wholes")]
     latencies: BTreeMap<String, u32>,
     /// What is known of them besides, at most 16: texts, numbers, true or false.
     #[serde(default)]
@@ -197,7 +201,7 @@ fn out_of_range(message: String) -> ApiError {
 #[derive(Deserialize)]
 pub(super) struct Asked {
     /// Seconds.
-    wait: Option<u64>,
+    wait: Option<WholeText<u64>>,
 }
 
 /// What is known of a ticket; or for `Accept: text/event-stream`, what becomes of it: events `waiting`, and
@@ -215,7 +219,8 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;
     if !wants_events(&request) {
-        let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(LONGEST_WAIT));
+        let wait = asked.wait.map_or(0, |WholeText(seconds)| seconds);
+        let wait = Duration::from_secs(wait.min(LONGEST_WAIT));
         lease::prolong(wait + state.answer_timeout);
         let look = state.queue.look(id, wait).await?.ok_or_else(no_such_ticket)?;
         return Ok(HttpResponse::Ok().json(TicketState::from(look)));
