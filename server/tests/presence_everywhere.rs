@@ -304,6 +304,8 @@ fn a_user_whose_room_moves_is_online_all_the_time() {
         at = next(&mut watcher);
         at.starts_with("online")
     });
+    let since = || find(c.address(), "ann")["rooms"][0]["since_unix_ms"].as_u64().unwrap();
+    let begun = since();
     for _ in 0..4 {
         let (from, to) = if at.contains("@a") { (a, "b") } else { (b, "a") };
         let body = json!({ "node": to }).to_string();
@@ -316,6 +318,7 @@ fn a_user_whose_room_moves_is_online_all_the_time() {
             assert!(at.starts_with("online lobby@"), "{at}");
             at == wanted
         });
+        assert_eq!(since(), begun, "she has been there all the time");
     }
 }
 

@@ -73,8 +73,24 @@ enum Being {
 struct Moved {
     room: Arc<str>,
     state: MemberState,
-    since: u64,
+    since: Since,
     until: u64,
+}
+
+/// When a user's first seat in a room was taken.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    /// When presence has heard of it, microseconds of the server's clock.
+    heard: u64,
+    /// What the seat says, milliseconds since 1970: a room may have come with it from elsewhere.
+    taken: Option<u64>,
+}
+
+impl Since {
+    /// Milliseconds since 1970. `time_of_day` is that of a time of the server clock.
+    fn unix_ms(self, time_of_day: impl Fn(u64) -> u64) -> u64 {
+        self.taken.unwrap_or_else(|| time_of_day(self.heard))
+    }
 }
 
 impl Being {
@@ -197,7 +213,7 @@ enum SeatState {
 struct Member {
     name: Arc<str>,
     players: BTreeSet<PlayerId>,
-    since: u64,
+    since: Since,
 }
 
 impl Roster {
@@ -342,7 +358,12 @@ impl Roster {
                     (room.state(member), member.since, false)
                 }
             };
-            Some(Visit { room: being.room().clone(), state, since_unix_ms: time_of_day(since), moved })
+            Some(Visit {
+                room: being.room().clone(),
+                state,
+                since_unix_ms: since.unix_ms(&time_of_day),
+                moved,
+            })
         };
         self.users.get(user).into_iter().flatten().filter_map(visit).collect()
     }
@@ -458,7 +479,7 @@ impl Roster {
             },
         };
         let view = |(name, room, user, member): (&Arc<str>, &Room, _, &Member)| {
-            room.view(name, user, member, time_of_day(member.since), now)
+            room.view(name, user, member, member.since.unix_ms(time_of_day), now)
         };
         let mut members: Vec<_> = self.members_after(query).take(query.limit + 1).map(view).collect();
         let more = members.len() > query.limit;
@@ -590,8 +611,9 @@ impl Room {
         self.last_joined = Some(player);
         let (user, npc) = (seat.user.clone(), seat.is_npc());
         *if npc { &mut self.npcs } else { &mut self.here } += 1;
+        let since = Since { heard: at, taken: seat.vitals.since_unix_ms() };
         self.seats.insert(player, Box::new(seat));
-        let new = || Box::new(Member { name: name.clone(), players: BTreeSet::new(), since: at });
+        let new = || Box::new(Member { name: name.clone(), players: BTreeSet::new(), since });
         let member = self.members.entry(user.clone()).or_insert_with(new);
         member.players.insert(player);
         member.name = name;
@@ -625,7 +647,7 @@ impl Room {
         let connections = self.here(member).count() as u32;
         let npc = self.is_npc(member);
         let heard = self.seats(member).map(|seat| seat.vitals.last_seen());
-        let last_seen = if npc { now } else { heard.max().unwrap_or(member.since) };
+        let last_seen = if npc { now } else { heard.max().unwrap_or(member.since.heard) };
         let rtt = self.here(member).filter_map(|seat| seat.vitals.rtt()).min();
         MemberView {
             room: name.clone(),
@@ -642,7 +664,7 @@ impl Room {
     }
 
     /// Its members, NPCs apart: the user, its state, and since when it is there.
-    fn people(&self) -> Vec<(Arc<str>, MemberState, u64)> {
+    fn people(&self) -> Vec<(Arc<str>, MemberState, Since)> {
         let people = self.members.iter().filter(|(_, member)| !self.is_npc(member));
         people.map(|(user, member)| (user.clone(), self.state(member), member.since)).collect()
     }

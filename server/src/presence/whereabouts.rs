@@ -40,8 +40,7 @@ pub struct Stay {
     pub node: Option<Arc<str>>,
     /// Whether any seat of the user has a connection.
     pub state: MemberState,
-    /// When the user's first seat was taken, milliseconds since 1970. (A room that goes to another node takes
-    /// its seats anew.)
+    /// When the user's first seat was taken, milliseconds since 1970.
     pub since_unix_ms: u64,
 }
 

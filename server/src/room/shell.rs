@@ -673,6 +673,8 @@ impl Shell {
         npc: bool,
     ) {
         let Some(to_room) = self.address.recipient() else { return };
+        let now = self.settings.clock.micros(clock::now());
+        vitals.taken(self.settings.clock.unix_ms(now));
         self.report(Report::Joined {
             room: self.shared().name.clone(),
             id: self.shared().id,
@@ -684,7 +686,7 @@ impl Shell {
             name,
             vitals,
             npc,
-            at: self.settings.clock.micros(clock::now()),
+            at: now,
         });
     }
 

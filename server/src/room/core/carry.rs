@@ -92,6 +92,8 @@ pub(super) struct CarriedSeat {
     pub(super) player: PlayerId,
     user: String,
     name: String,
+    /// When it was taken, milliseconds since 1970. None: nobody has said.
+    since_unix_ms: Option<u64>,
     token: ResumeToken,
     /// Whether its player was connected, or had yet to come from another node: for its game, it is there. A
     /// room that ends in order has none of those.
@@ -279,6 +281,7 @@ impl CarriedSeat {
             player: seat.player,
             user: seat.user.to_string(),
             name: seat.name.to_string(),
+            since_unix_ms: seat.vitals.since_unix_ms(),
             token: seat.token,
             connected: connection.is_some() || *absent,
             absence: absence.map_or_else(Before::default, |absence| absence.until(tick)),
@@ -299,6 +302,7 @@ impl CarriedSeat {
             player,
             user: if user.is_empty() { format!("recorded-{player}") } else { user },
             name,
+            since_unix_ms: None,
             token: ResumeToken::random().map_err(|error| io::Error::other(error.to_string()))?,
             connected: !away,
             absence: Before::default(),
@@ -315,6 +319,7 @@ impl CarriedSeat {
     fn restored(&self, room: Arc<RoomShared>, index: usize, limits: &Limits) -> Seat {
         let (user, name) = (self.user.as_str().into(), self.name.as_str().into());
         let mut seat = Seat::new(room, self.player, index, user, name, self.token, limits);
+        self.since_unix_ms.iter().for_each(|since| seat.vitals.taken(*since));
         seat.input_received = self.applied.into();
         seat.command_received = self.command_done.into();
         seat.done_commands(self.command_done);
