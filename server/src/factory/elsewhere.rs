@@ -16,13 +16,14 @@ use crate::{
 };
 use driftless_proto::{names::is_room_name, wire};
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use std::{
-    hash::{BuildHasher as _, RandomState},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Mutex, MutexGuard, mpsc},
+    sync::{self, OwnedMutexGuard, mpsc},
     task::spawn_blocking,
     time::timeout,
 };
@@ -34,26 +35,38 @@ const AT_ONCE: usize = 4;
 const TAKE_OVER_LIMIT: Duration = Duration::from_secs(60);
 /// When to come again to a room of which nobody knows when it goes on.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// Locks for all names.
-const TURNS: usize = 64;
 
-/// Has a room begin once, however many want it: whoever comes second waits, and finds it here. Names share
-/// these.
-#[derive(Debug)]
+/// Has a room begin once, however many want it: whoever comes second waits, and finds it here. Nobody waits
+/// for a room of another name, however long that takes to restore.
+#[derive(Debug, Default)]
 pub(super) struct Turns {
-    locks: [Mutex<()>; TURNS],
-    hash: RandomState,
+    /// Of the names of which somebody has, or waits for, a turn.
+    locks: Mutex<HashMap<Arc<str>, Arc<sync::Mutex<()>>>>,
 }
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self { locks: std::array::from_fn(|_| Mutex::default()), hash: RandomState::new() }
-    }
+/// Somebody's turn, or the wait for it.
+struct Turn<'a> {
+    turns: &'a Turns,
+    name: Arc<str>,
+    guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Turns {
-    async fn of(&self, name: &str) -> MutexGuard<'_, ()> {
-        self.locks[self.hash.hash_one(name) as usize % TURNS].lock().await
+    async fn of(&self, name: &Arc<str>) -> Turn<'_> {
+        let lock = self.locks.lock().entry(name.clone()).or_default().clone();
+        let mut turn = Turn { turns: self, name: name.clone(), guard: None };
+        turn.guard = Some(lock.lock_owned().await);
+        turn
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut locks = self.turns.locks.lock();
+        if locks.get(&self.name).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            locks.remove(&self.name);
+        }
     }
 }
 
@@ -287,4 +300,25 @@ enum Begun {
     Goes(Listed),
     /// Nothing of it is kept: it can be made.
     Nothing(Hold),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn nobody_waits_for_a_room_of_another_name_that_is_restored() {
+        let turns = Turns::default();
+        let names: Vec<Arc<str>> = (0..200).map(|n| format!("room-{n}").into()).collect();
+        let restored = turns.of(&names[0]).now_or_never();
+        assert!(restored.is_some());
+        assert!(names[1..].iter().all(|name| turns.of(name).now_or_never().is_some()));
+        assert!(turns.of(&names[0]).now_or_never().is_none(), "it begins once");
+        let mut next = Box::pin(turns.of(&names[0]));
+        assert!((&mut next).now_or_never().is_none());
+        drop(restored);
+        assert!(next.now_or_never().is_some(), "whoever waits is next");
+        assert!(turns.locks.lock().is_empty(), "nothing is left of them");
+    }
 }
