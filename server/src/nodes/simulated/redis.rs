@@ -16,9 +16,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 /// Time between two states of the replica.
 const COPY: Duration = Duration::from_millis(50);
 /// How many of them there are.
-const COPIES: usize = 14;
+const COPIES: usize = 20;
 /// How far back they go.
-pub(super) const COPIED: Duration = Duration::from_millis(700);
+pub(super) const COPIED: Duration = Duration::from_millis(1_000);
 
 pub(super) struct Redis {
     pub model: Model,

@@ -148,16 +148,16 @@ fn fault(rng: &mut Rng, nodes: usize) -> What {
     let (node, lasts) = (rng.usize(..nodes), rng.u64(..5_000));
     match rng.u32(..32) {
         0..2 => What::Forgets,
-        2..6 => What::FailsOver {
-            lag: rng.u64(..600),
+        2..8 => What::FailsOver {
+            lag: rng.u64(..900),
             lasts: [0, rng.u64(..2_500)][rng.usize(..2)],
             late: rng.u64(..480),
             after_claim: rng.u32(..3) == 0,
         },
-        6..8 => What::Away { lasts: lasts * 4 / 5 },
-        8..9 => What::ReadOnly { lasts },
-        9..11 => What::Hangs { lasts: lasts * 4 / 5 },
-        11..13 => What::Slow { lasts },
+        8..9 => What::Away { lasts: lasts * 4 / 5 },
+        9..10 => What::ReadOnly { lasts },
+        10..12 => What::Hangs { lasts: lasts * 4 / 5 },
+        12..13 => What::Slow { lasts },
         13..18 => What::Freezes { node, lasts },
         18..23 => What::Dies { node, lasts: lasts / 5 },
         23..28 => What::IsCut { node, lasts: lasts * 4 / 5 },
