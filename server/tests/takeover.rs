@@ -340,10 +340,17 @@ fn a_node_that_stands_still_finds_its_rooms_gone_on_elsewhere_and_is_not_heard()
     let mut ann = util::Player::join(stops.address, "lobby");
     ann.input(&Act { number: 1 });
     ann.wait_state("the input", |state| (state.tables()[0].value(2, 0) == Some(1)).then_some(()));
+    // They come back in the moment in which it goes on, on connections that it has already.
+    let mut back: Vec<_> = (0..20).map(|_| util::Player::join(stops.address, "lobby")).collect();
+    let again: Vec<_> = back.iter().map(|_| util::Socket::connect(stops.address)).collect();
     // With the next tick, it is kept for certain.
     let before = redis.value(FRAMES).len();
     until("it is kept", || redis.value(FRAMES).len() > before);
     stops.signal(libc::SIGSTOP);
+    for (player, socket) in back.iter_mut().zip(again) {
+        player.reconnect_on(socket);
+        player.transmit();
+    }
     let mut bob = eventually("the other has the room", || {
         let options = Options::new(format!("ws://{}", other.address), "lobby").kind("ledger");
         let options = options.transports([TransportKind::WebSocket]);
@@ -362,6 +369,11 @@ fn a_node_that_stands_still_finds_its_rooms_gone_on_elsewhere_and_is_not_heard()
     // Only frames of the other have come since.
     until("the other goes on", || redis.value(FRAMES).len() > kept.len());
     assert!(redis.value(FRAMES).starts_with(&kept));
+    for player in &mut back {
+        let told = player.ended();
+        let elsewhere = [CloseCode::Moved, CloseCode::RegistryUnavailable, CloseCode::NodeLost];
+        assert!(elsewhere.contains(&told), "the seat is there, elsewhere: {told:?}");
+    }
     // Its player has his seat there, with what he has done.
     ann.reconnect_at(other.address);
     assert!(ann.welcomed().resumed);

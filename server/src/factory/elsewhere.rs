@@ -9,12 +9,12 @@ use crate::{
     carry,
     config::StoreMismatch,
     connection::{Ticket, Wanted},
-    ground::{identity::Identity, refusal::Refusal, source::Source},
+    ground::{identity::Identity, refusal::Refusal, seat::ResumeToken, source::Source},
     nodes::{self, Depot, Hold, NotHere, Unavailable, Unread},
-    registry::Listed,
+    registry::{Listed, SeatPlace},
     room::core::ResumeError,
 };
-use driftless_proto::{names::is_room_name, wire};
+use driftless_proto::{code::CloseCode, names::is_room_name, wire};
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use std::{
@@ -102,34 +102,41 @@ impl Factory {
         identity: Arc<Identity>,
         source: Source,
     ) -> Result<Ticket, Refusal> {
-        let found = match &wanted {
-            Wanted::Join(join) => self.find_or_create(join, source).await.map(Some),
-            Wanted::Resume(resume) => self.find_kept(&resume.room.as_str().into()).await,
+        let (room, players) = match &wanted {
+            Wanted::Join(join) => {
+                let found = self.find_or_create(join, source).await;
+                let Listed { room, shared, .. } = found.inspect_err(|error| self.count_moved(error))?;
+                (room, shared.watched_by())
+            }
+            Wanted::Resume(resume) => {
+                let kept = self.seat_kept(resume, &identity).await;
+                let (_, SeatPlace { room, .. }) = kept.inspect_err(|refusal| {
+                    if refusal.code == CloseCode::UnknownSession {
+                        self.services.metrics.resumes.inc("unknown");
+                    }
+                })?;
+                let listed = self.registry.get(&resume.room);
+                (room, listed.map_or(0, |listed| listed.shared.watched_by()))
+            }
         };
-        if let Err(FactoryError::Elsewhere(_)) = &found {
-            self.services.metrics.moved.inc();
-        }
-        let Some(Listed { room, shared, .. }) = found? else {
-            self.services.metrics.resumes.inc("unknown");
-            return Err(ResumeError::UnknownToken.into());
-        };
-        if let Wanted::Resume(resume) = &wanted {
-            self.seat(resume, &identity).inspect_err(|_| self.services.metrics.resumes.inc("unknown"))?;
-        }
-        Ok(self.ticket(wanted, identity, room, shared.watched_by()))
+        Ok(self.ticket(wanted, identity, room, players))
     }
 
-    /// A seat that is not here: where its room is.
-    pub(super) async fn seat_elsewhere(&self, room: &str) -> Refusal {
-        match self.find_kept(&room.into()).await {
-            Ok(_) => ResumeError::UnknownToken.into(),
-            Err(error) => {
-                if let FactoryError::Elsewhere(_) = &error {
-                    self.services.metrics.moved.inc();
-                }
-                error.into()
-            }
+    fn count_moved(&self, error: &FactoryError) {
+        if let FactoryError::Elsewhere(_) = error {
+            self.services.metrics.moved.inc();
         }
+    }
+
+    /// A seat that is not here: it is, if its room goes on here; or where that is.
+    pub(super) async fn seat_kept(
+        &self,
+        resume: &wire::Resume,
+        identity: &Identity,
+    ) -> Result<(ResumeToken, SeatPlace), Refusal> {
+        let kept = self.find_kept(&resume.room.as_str().into()).await;
+        kept.inspect_err(|error| self.count_moved(error))?.ok_or(ResumeError::UnknownToken)?;
+        Ok(self.seat(resume, identity)?)
     }
 
     pub(super) async fn find_or_create(

@@ -19,8 +19,8 @@ use driftless_proto::{names::is_room_name, wire};
 use futures_util::future::LocalBoxFuture;
 use std::sync::Arc;
 
-/// How often a join may meet a room that is just ending before it is refused.
-const JOIN_ATTEMPTS: usize = 3;
+/// How often somebody may meet a room that is just ending before he is refused.
+const ATTEMPTS: usize = 3;
 
 impl Rooms for Factory {
     fn find(self: Arc<Self>, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search {
@@ -61,7 +61,7 @@ impl Rooms for Factory {
             match wanted {
                 Wanted::Join(join) => self.join(room, join, entrant).await,
                 Wanted::Resume(resume) => {
-                    let resumed = self.resume(room, resume, entrant).await;
+                    let resumed = self.resume(resume, entrant).await;
                     let metric = if resumed.is_ok() { "resumed" } else { "unknown" };
                     self.services.metrics.resumes.inc(metric);
                     resumed
@@ -77,7 +77,7 @@ impl Factory {
         let user = user.id().clone();
         let asked = || if join.name.is_empty() { user.clone() } else { join.name.as_str().into() };
         let name = name.clone().unwrap_or_else(asked);
-        for _ in 0..JOIN_ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let asked = Join {
                 entrant: entrant.clone(),
                 user: user.clone(),
@@ -98,20 +98,24 @@ impl Factory {
         Err(MailboxError::Closed.into())
     }
 
-    async fn resume(
-        &self,
-        room: RoomAddr,
-        resume: wire::Resume,
-        entrant: Entrant,
-    ) -> Result<Seated, Refusal> {
-        let (token, place) = self.seat(&resume, &entrant.identity)?;
-        let (player, received) = (place.player, resume.reliable_received);
-        match room.send(Resume { entrant, player, token, received }).await {
-            Ok(seated) => seated.map_err(Refusal::from),
-            // It may have gone to another node meanwhile.
-            Err(MailboxError::Closed) => Err(self.seat_elsewhere(&resume.room).await),
-            Err(e) => Err(e.into()),
+    async fn resume(&self, resume: wire::Resume, entrant: Entrant) -> Result<Seated, Refusal> {
+        let mut found = match self.seat(&resume, &entrant.identity) {
+            Err(ResumeError::UnknownToken) if self.may_be_elsewhere(&resume.room) => {
+                self.seat_kept(&resume, &entrant.identity).await?
+            }
+            found => found?,
+        };
+        for _ in 0..ATTEMPTS {
+            let (token, SeatPlace { room, player, .. }) = found;
+            let received = resume.reliable_received;
+            match room.send(Resume { entrant: entrant.clone(), player, token, received }).await {
+                // It has just ended: it may go on at another node, or here again.
+                Err(MailboxError::Closed) => found = self.seat_kept(&resume, &entrant.identity).await?,
+                Ok(seated) => return seated.map_err(Refusal::from),
+                Err(e) => return Err(e.into()),
+            }
         }
+        Err(MailboxError::Closed.into())
     }
 
     pub(super) fn seat(

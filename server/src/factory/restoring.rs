@@ -233,11 +233,15 @@ impl Factory {
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
         seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
         let goes_on = GoesOn { game, carried, kept, stored, came };
-        let (listed, found) = self.registry.get_or_start(&name, || self.start(made, Some(goes_on)));
+        let (listed, found) = self.registry.get_or_start(&name, || {
+            let listed = self.start(made, Some(goes_on));
+            // Before the room is listed: nobody finds it without them.
+            seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
+            listed
+        });
         if found == Found::There {
             return Err(Stays::Unfit("another room has its name".to_owned()));
         }
-        seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
         Ok(listed)
     }
 }

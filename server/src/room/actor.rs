@@ -100,24 +100,35 @@ impl Room {
         let mut shell = shell.borrow_mut();
         let result = handle(&mut shell, message);
         if shell.has_ended() {
-            Timetable::here().remove(shell.schedule(), shell.id());
-            ctx.stop();
+            self.stop(&shell, ctx);
         }
         Handled::Here(result)
     }
 
+    /// The room has ended.
+    fn stop(&self, shell: &Shell, ctx: &mut Context<Self>) {
+        Timetable::here().remove(shell.schedule(), shell.id());
+        ctx.stop();
+    }
+
     /// The same, but not before it is known whether the room goes on here or at another node: who got a seat
-    /// meanwhile would have none there.
+    /// meanwhile would have none there. If it has ended, or another node may have it, nobody is answered as
+    /// if it knew: whoever asks looks for the room again.
     fn handle_settled<M: Message>(
         &mut self,
         message: M,
         ctx: &mut Context<Self>,
         handle: impl FnOnce(&mut Shell, M) -> M::Result,
     ) -> Handled<M> {
-        match &self.shell {
-            Some(shell) if shell.borrow().is_on_its_way() => Handled::Later(message, self.address.clone()),
-            _ => self.handle(message, ctx, handle),
+        let Some(shell) = self.shell.clone() else { return self.handle(message, ctx, handle) };
+        if shell.borrow().is_on_its_way() {
+            return Handled::Later(message, self.address.clone());
         }
+        if shell.borrow_mut().ends_as_lost(clock::now()) {
+            self.stop(&shell.borrow(), ctx);
+            return Handled::Gone;
+        }
+        self.handle(message, ctx, handle)
     }
 
     /// Takes the room off this thread.

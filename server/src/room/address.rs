@@ -98,6 +98,8 @@ pub enum Handled<M: Message> {
     SendOn(M, RoomAddr),
     /// It is not known yet whether the room goes on here.
     Later(M, RoomAddr),
+    /// The room has ended.
+    Gone,
 }
 
 /// Time between two attempts to reach a room that is on its way to another node.
@@ -112,7 +114,8 @@ where
     fn handle(self, _: &mut <Room as Actor>::Context, answer: Option<OneshotSender<M::Result>>) {
         match (self, answer) {
             (Handled::Here(result), Some(answer)) => drop(answer.send(result)),
-            (Handled::Here(_), None) => {}
+            // Without an answer, the sender learns that the room has ended.
+            (Handled::Here(_), None) | (Handled::Gone, _) => {}
             (Handled::SendOn(message, room), None) => room.do_send(message),
             (Handled::Later(message, room), answer) => {
                 actix_rt::spawn(async move {
@@ -128,7 +131,6 @@ where
                 // Sent now, in order; only the answer is awaited.
                 let sent = actor.send(message);
                 actix_rt::spawn(async move {
-                    // Without an answer, the sender learns that the room has ended.
                     if let Ok(result) = sent.await {
                         drop(answer.send(result));
                     }

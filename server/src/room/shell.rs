@@ -491,7 +491,7 @@ impl Shell {
     }
 
     /// Ends the room if another node may have it by now. True: it has ended.
-    fn ends_as_lost(&mut self, now: Instant) -> bool {
+    pub(super) fn ends_as_lost(&mut self, now: Instant) -> bool {
         if !self.ended && self.shared().is_lost(now) {
             self.span.in_scope(|| warn!("this node may no longer own the room: ending it"));
             self.end(CloseCode::NodeLost, NODE_LOST, "node_lost");
@@ -519,10 +519,7 @@ impl Shell {
         self.fanouts.close_all(&Close::new(code, reason));
         self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
         let listing = self.settings.listing.upgrade();
-        if let Some(listing) = &listing {
-            for taken in self.core.seats().iter() {
-                listing.seat_ended(&taken.seat.token);
-            }
+        if listing.is_some() {
             // Presence first: as soon as the room is no longer listed, another room may get its name.
             self.report(Report::RoomEnded { room: self.shared().name.clone(), id: self.shared().id });
         }
@@ -532,10 +529,17 @@ impl Shell {
             self.settings.events.push(RoomEvent::Ended { room, why: metric, reason });
         }
         if let Some(listing) = listing {
-            listing.room_ended(self.core.shared(), Some(metric));
+            self.delist(&*listing, Some(metric));
         }
         self.address.do_send(Ended);
         self.address.end();
+    }
+
+    /// First the room: whoever finds it no more looks for it at other nodes, and does not take the seat for
+    /// lost.
+    fn delist(&self, listing: &dyn Listing, metric: Option<&'static str>) {
+        listing.room_ended(self.core.shared(), metric);
+        self.core.seats().iter().for_each(|taken| listing.seat_ended(&taken.seat.token));
     }
 
     fn report(&self, report: Report) {
@@ -598,9 +602,6 @@ impl Shell {
 
     /// Seats are to be kept.
     pub(super) fn reserve(&mut self, reserve: Reserve) -> Result<(), JoinError> {
-        if self.ends_as_lost(clock::now()) {
-            return Err(JoinError::Ended(self.shared().name.to_string()));
-        }
         self.started().map_err(|refused| JoinError::BadOptions(refused.reason))?;
         let ticks = (reserve.lasts.as_secs_f64() * f64::from(self.shared().tick_rate)).ceil() as u32;
         // The clock may be ahead of the last tick.
@@ -616,9 +617,6 @@ impl Shell {
 
     /// A new player takes a seat.
     pub(super) fn join(&mut self, join: Join) -> Result<Seated, JoinError> {
-        if self.ends_as_lost(clock::now()) {
-            return Err(JoinError::Ended(self.shared().name.to_string()));
-        }
         if let Err(refused) = self.started() {
             let is_maker = refused.options == join.options;
             let ended = JoinError::Ended(self.shared().name.to_string());
@@ -692,9 +690,6 @@ impl Shell {
 
     /// A player resumes its seat.
     pub(super) fn resume(&mut self, resume: Resume) -> Result<Seated, ResumeError> {
-        if self.ends_as_lost(clock::now()) {
-            return Err(ResumeError::UnknownToken);
-        }
         let taken = self.core.seats().get(resume.player);
         let (had, absent) =
             (taken.and_then(|taken| taken.connection), taken.is_some_and(|taken| taken.absent));

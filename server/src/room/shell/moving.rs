@@ -204,10 +204,7 @@ impl Shell {
         let (room, id) = (self.shared().name.clone(), self.shared().id);
         self.report(Report::RoomMoved { room, id });
         if let Some(listing) = self.settings.listing.upgrade() {
-            // First the room: whoever finds it no more looks for it at other nodes, and does not take the
-            // seat for lost.
-            listing.room_ended(self.core.shared(), metric);
-            self.core.seats().iter().for_each(|taken| listing.seat_ended(&taken.seat.token));
+            self.delist(&*listing, metric);
         }
         self.fanouts.close_all(close);
         self.address.do_send(super::Ended);
