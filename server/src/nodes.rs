@@ -12,7 +12,7 @@
 //! | [`overview`] | what operators see of other nodes, and ask of them |
 //! | [`presence`], `presence.lua` | where users are: who is in the rooms of which node |
 //! | [`twin`] | another node with this one's address: pure |
-//! | [`users`], [`memory`] | tokens that were used, and users who are revoked, on whichever node |
+//! | [`users`], [`words`], [`memory`] | tokens that were used, and users who are revoked, on whichever node |
 //! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the scripts in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real`, `same` | the script in a real Redis, and that it does what the model does: tests |
@@ -81,6 +81,7 @@ mod transfer;
 mod twin;
 mod users;
 mod way;
+mod words;
 
 #[cfg(test)]
 mod model;

@@ -17,9 +17,13 @@ use util::{
     until,
 };
 
-fn node_of(redis: &Redis) -> TestServer {
+fn node_config(redis: &Redis) -> Config {
     let redis = redis.url().parse().ok();
-    TestServer::start(Config { redis, lease: Duration::from_secs(1), token_once: true, ..tokens::config() })
+    Config { redis, lease: Duration::from_secs(1), token_once: true, ..tokens::config() }
+}
+
+fn node_of(redis: &Redis) -> TestServer {
+    TestServer::start(node_config(redis))
 }
 
 /// Joins as soon as rooms can be found, wherever they are.
@@ -53,6 +57,54 @@ fn a_token_that_was_used_at_one_node_is_used_at_all() {
     drop(a);
     let c = node_of(&redis);
     assert_eq!(join(&c, "other", "0").map(drop), Err(CloseCode::Unauthenticated.number()), "later, too");
+}
+
+// What Redis takes late, when nobody waits for it any more, is no reservation that nobody can use.
+#[test]
+fn a_token_whose_join_redis_has_not_answered_in_time_is_good_afterwards() {
+    let redis = Redis::start();
+    let node = TestServer::start(Config { lease: Duration::from_secs(30), ..node_config(&redis) });
+    drop(join(&node, "first", "0").unwrap());
+    redis.signal(libc::SIGSTOP);
+    let options = Options::new(format!("ws://{}", node.address()), "lobby")
+        .transports([TransportKind::WebSocket])
+        .token(token_with("ann", json!({ "jti": "1" })));
+    let told = wait(Client::connect(options)).map(drop);
+    let Err(Error::Ended(Disconnect::Goodbye { code: 4006, reconnect_after, .. })) = told else {
+        panic!("{told:?}")
+    };
+    assert!(reconnect_after > Duration::ZERO, "it is told when to come again");
+    redis.signal(libc::SIGCONT);
+    drop(join(&node, "lobby", "1").unwrap_or_else(|code| panic!("{code}")));
+    assert_eq!(join(&node, "lobby", "1").map(drop), Err(CloseCode::Unauthenticated.number()), "once");
+}
+
+// A snapshot is older than what is said after it.
+#[test]
+fn what_was_said_last_of_a_user_outlives_a_redis_that_comes_back_older() {
+    let redis = Redis::start();
+    let a = node_of(&redis);
+    let revoke = |user: &str, seconds: u32| {
+        let told = a.post(&format!("/v1/users/{user}/revoke"), &format!(r#"{{"seconds":{seconds}}}"#)).json();
+        assert_eq!(told["all_nodes"], true, "{told}");
+    };
+    drop(join(&a, "lobby", "0").unwrap());
+    revoke("eve", 1);
+    revoke("dan", 600);
+    let mut client = redis.client();
+    let mut keys =
+        ["revoked", "revoked:eve", "revoked:dan"].map(|key| format!("{{driftless}}:{key}")).map(|key| {
+            let dump: Vec<u8> = redis::cmd("DUMP").arg(&key).query(&mut client).unwrap();
+            (key, dump)
+        });
+    revoke("eve", 600);
+    assert_eq!(a.operate("DELETE", "/v1/users/dan/revoke", "").status, 204);
+    assert_eq!(redis.says("FLUSHALL").as_deref(), Some("+OK\r\n"));
+    for (key, dump) in &mut keys {
+        redis::cmd("RESTORE").arg(&**key).arg(0).arg(&**dump).exec(&mut client).unwrap();
+    }
+    let b = node_of(&redis);
+    until("b knows what was said last", || (status(&b, "eve"), status(&b, "dan")) == (403, 101));
 }
 
 /// The status of a request to connect.

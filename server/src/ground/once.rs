@@ -7,7 +7,10 @@ use ring::digest::{SHA256, digest};
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,16 +23,20 @@ pub struct OnceTokens {
     remembered: Mutex<Remembered>,
     kept: OnceLock<Arc<dyn KeepsUsed>>,
     elsewhere: OnceLock<Arc<dyn Elsewhere>>,
+    /// Reservations so far.
+    reservations: AtomicU64,
 }
 
 /// Other servers, at which a token may be used, too.
 pub trait Elsewhere: fmt::Debug + Send + Sync {
-    /// It may be used here, and for so long nowhere else; or why not.
-    fn reserve(&self, id: Id, span: Duration) -> BoxFuture<'static, Result<(), Refused>>;
+    /// It may be used here by this reservation, and nowhere else for as long as a join takes, or for the span
+    /// if that is shorter; or why not. It takes the place of earlier ones of this process, whose answers
+    /// nobody has got.
+    fn reserve(&self, id: Id, number: u64, span: Duration) -> BoxFuture<'static, Result<(), Refused>>;
     /// It is used for good, and valid for so long.
     fn use_up(&self, id: Id, span: Duration);
-    /// It was not used after all. Begins at once, and is done when others may use it.
-    fn give_back(&self, id: Id) -> BoxFuture<'static, ()>;
+    /// It was not used by this reservation after all. Begins at once, and is done when others may use it.
+    fn give_back(&self, id: Id, number: u64) -> BoxFuture<'static, ()>;
 }
 
 /// Where used tokens are kept for the next server. It must not wait.
@@ -81,6 +88,8 @@ enum State {
 pub struct Reserved {
     tokens: Arc<OnceTokens>,
     id: Id,
+    /// Which reservation of this process it is.
+    number: u64,
     /// How long it is valid.
     span: Duration,
     /// It is reserved elsewhere, too.
@@ -114,7 +123,8 @@ impl OnceTokens {
         let id = id_of(jti);
         self.put(id, State::Reserved, expires, times)?;
         let span = expires.saturating_sub(times.unix);
-        Ok(Reserved { tokens: self.clone(), id, span, elsewhere: false })
+        let number = self.reservations.fetch_add(1, Relaxed);
+        Ok(Reserved { tokens: self.clone(), id, number, span, elsewhere: false })
     }
 
     /// A token was used at another server, or in another process.
@@ -198,7 +208,7 @@ impl Reserved {
     /// Why it may not be used.
     pub async fn everywhere(mut self) -> Result<Self, Refused> {
         if let Some(elsewhere) = self.tokens.elsewhere.get() {
-            elsewhere.reserve(self.id, self.span).await?;
+            elsewhere.reserve(self.id, self.number, self.span).await?;
             self.elsewhere = true;
         }
         Ok(self)
@@ -207,7 +217,7 @@ impl Reserved {
     /// It is not used: whoever is told to go elsewhere can use it there when this is done.
     pub async fn give_back(mut self) {
         let shared = self.tokens.elsewhere.get().filter(|_| std::mem::take(&mut self.elsewhere));
-        let done = shared.map(|elsewhere| elsewhere.give_back(self.id));
+        let done = shared.map(|elsewhere| elsewhere.give_back(self.id, self.number));
         drop(self);
         if let Some(done) = done {
             done.await;
@@ -242,7 +252,7 @@ impl Drop for Reserved {
                     .elsewhere
                     .get()
                     .into_iter()
-                    .for_each(|elsewhere| drop(elsewhere.give_back(self.id)));
+                    .for_each(|elsewhere| drop(elsewhere.give_back(self.id, self.number)));
             }
         }
     }

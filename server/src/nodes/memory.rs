@@ -1,15 +1,20 @@
-//! What this node knows of users, written again to a Redis that has forgotten it: one that was emptied, or
-//! that another took the place of. It is there before rooms can be claimed again, so that no node lets
-//! somebody in that it would not have before.
+//! What this node knows of users, written again to a Redis that has forgotten it: one that was emptied, that
+//! another took the place of, or that has come back older than it was. It is there before rooms can be
+//! claimed again, so that no node lets somebody in that it would not have before.
 
 use super::{
     ask::{Failure, Generation},
-    users::{LIMIT, MOST, REVOKED, USED, revoked_one, used},
+    users::{LIMIT, REVOKED, USED, revoked_one, used},
     way::Way,
+    words::{KNOWN, MOST, Words},
 };
 use crate::{clock::millis, ground::once::Id};
+use parking_lot::Mutex;
 use redis::{Script, pipe};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, time::sleep};
 use tracing::info;
 
@@ -18,13 +23,23 @@ const PART: usize = 500;
 /// Time until the next attempt when Redis is away.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Of users for whom nothing is known there. KEYS: the stream, and a key for each user. ARGV: most entries of
-/// the stream, and for each user its name and milliseconds.
-const SCRIPT: &str = "
+/// Of users of whom nothing newer is known there. KEYS: the stream, and a key for each user. ARGV: most
+/// entries of the stream, how long it is known at least that something was said, and for each user its name,
+/// milliseconds, and when that was said.
+const SCRIPT: &str = "#!lua flags=allow-oom
+local function time(said)
+  local ms, number = string.match(said or '', '^(%d+)-(%d+)$')
+  return tonumber(ms or '0'), tonumber(number or '0')
+end
 for n = 2, #KEYS do
-  local user, for_ms = ARGV[2 * n - 2], ARGV[2 * n - 1]
-  if redis.call('SET', KEYS[n], '', 'NX', 'PX', for_ms) then
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'user', user, 'for_ms', for_ms)
+  local user, for_ms, said = ARGV[3 * n - 3], ARGV[3 * n - 2], ARGV[3 * n - 1]
+  local is = redis.call('GET', KEYS[n])
+  local is_ms, is_number = time(is)
+  local ms, number = time(said)
+  if not is or ms > is_ms or (ms == is_ms and number > is_number) then
+    local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'user', user, 'for_ms', for_ms, 'said', said)
+    if ms == 0 then said = id end
+    redis.call('SET', KEYS[n], said, 'PX', math.max(tonumber(for_ms), tonumber(ARGV[2])))
   end
 end
 ";
@@ -38,7 +53,12 @@ pub(crate) struct Known {
 }
 
 /// Writes it whenever Redis is another one, for ever.
-pub(super) async fn renew(way: &Way, known: &Known, mut generations: watch::Receiver<Option<Generation>>) {
+pub(super) async fn renew(
+    way: &Way,
+    known: &Known,
+    words: &Mutex<Words>,
+    mut generations: watch::Receiver<Option<Generation>>,
+) {
     let mut was = None;
     while generations.changed().await.is_ok() {
         let is = generations.borrow_and_update().clone();
@@ -46,14 +66,14 @@ pub(super) async fn renew(way: &Way, known: &Known, mut generations: watch::Rece
         if std::mem::replace(&mut was, is).is_none() {
             continue;
         }
-        while let Err(error) = write(way, known).await {
+        while let Err(error) = write(way, known, words).await {
             info!(%error, "what is known of users cannot be written again yet");
             sleep(AGAIN).await;
         }
     }
 }
 
-async fn write(way: &Way, known: &Known) -> Result<(), Failure> {
+async fn write(way: &Way, known: &Known, words: &Mutex<Words>) -> Result<(), Failure> {
     for tokens in (known.used)().chunks(PART) {
         let mut set = pipe();
         for (id, left) in tokens {
@@ -62,11 +82,12 @@ async fn write(way: &Way, known: &Known) -> Result<(), Failure> {
         way.ask(LIMIT, async |connection| set.query_async::<()>(connection).await).await?;
     }
     let script = Script::new(SCRIPT);
-    for users in (known.revoked)().chunks(PART) {
+    let said = words.lock().again((known.revoked)(), Instant::now());
+    for users in said.chunks(PART) {
         let mut call = script.prepare_invoke();
-        call.key(way.key(REVOKED)).arg(MOST);
-        for (user, left) in users {
-            call.key(revoked_one(way, user)).arg(&**user).arg(life(*left));
+        call.key(way.key(REVOKED)).arg(MOST).arg(millis(KNOWN));
+        for (user, said, left) in users {
+            call.key(revoked_one(way, user)).arg(&**user).arg(millis(*left)).arg(said.to_string());
         }
         way.ask(LIMIT, async |connection| call.invoke_async::<()>(connection).await).await?;
     }

@@ -3,8 +3,9 @@
 //!
 //! | key | what |
 //! | --- | --- |
-//! | `{PREFIX}:used:ID` | a token: `used` or `reserved` by a join; gone when it has expired |
+//! | `{PREFIX}:used:ID` | a token: `used`, gone when it has expired; or `reserved NODE NUMBER` by a join, gone when that takes too long |
 //! | `{PREFIX}:revoked` | a stream: who was revoked when and for how long, or is let in again |
+//! | `{PREFIX}:revoked:USER` | the id of the entry in which that was said last of a user |
 //!
 //! A node reads the stream from its beginning when it starts, and what is added at once. How long ago
 //! something was added is told by Redis's clock, so that no node's own counts.
@@ -13,13 +14,20 @@ use super::{
     ask::{Failure, Generation},
     memory::{self, Known},
     way::{Own, Way},
+    words::{KNOWN, MOST, Said, Words},
 };
 use crate::{
     clock::millis,
     ground::once::{Elsewhere, Id, Refused},
 };
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use std::{io, sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use redis::Script;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     runtime::Builder,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
@@ -27,16 +35,38 @@ use tokio::{
 };
 use tracing::warn;
 
+/// How long a join may take: then others may use its token. So a node that dies meanwhile, or an answer that
+/// comes when nobody waits for it any more, makes no token useless.
+const RESERVED: Duration = Duration::from_secs(30);
+/// Reserves a token. KEYS: its key. ARGV: who, the number of his reservation, milliseconds. What he has
+/// reserved before is his again, unless this is the earlier one, which comes late.
+const RESERVE: &str = "#!lua flags=allow-oom
+local is = redis.call('GET', KEYS[1])
+if is == 'used' then return is end
+local who, number = string.match(is or '', '^reserved (%x+) (%d+)$')
+if is and (who ~= ARGV[1] or tonumber(number) > tonumber(ARGV[2])) then return 'reserved' end
+redis.call('SET', KEYS[1], 'reserved ' .. ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return 'done'
+";
+/// Gives it back. KEYS and ARGV: the same.
+const GIVE_BACK: &str = "#!lua flags=allow-oom
+if redis.call('GET', KEYS[1]) == 'reserved ' .. ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL', KEYS[1]) end
+";
 /// What is known of a token.
-const RESERVED: &str = "reserved";
 pub(super) const USED: &str = "used";
 /// The stream of revocations.
 pub(super) const REVOKED: &str = "revoked";
-/// How long it is known at least that something was said of a user, milliseconds: nodes that write again what
-/// they know must not undo it.
-const SAID_MS: u64 = 3_600_000;
-/// Most revocations that are kept: as many as a node keeps.
-pub(super) const MOST: usize = crate::ground::revocations::Revocations::MOST;
+/// Says something of a user. KEYS: the stream, and the user's key. ARGV: most entries of the stream, the
+/// user, milliseconds, and how long it is known that something was said.
+const SAY: &str = "#!lua flags=allow-oom
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'user', ARGV[2], 'for_ms', ARGV[3])
+redis.call('SET', KEYS[2], id, 'PX', ARGV[4])
+return id
+";
+/// Says that a token is used. KEYS: its key. ARGV: milliseconds.
+const USE_UP: &str = "#!lua flags=allow-oom
+redis.call('SET', KEYS[1], 'used', 'PX', ARGV[1])
+";
 /// Revocations that are read at a time.
 const PAGE: usize = 1_000;
 /// How long the reader waits for news before it asks again.
@@ -45,6 +75,8 @@ const BLOCK: Duration = Duration::from_secs(2);
 pub(super) const LIMIT: Duration = Duration::from_secs(2);
 /// Time until the next attempt when Redis is away.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Longer than any process runs.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// Wishes that may be unanswered at a time.
 const UNANSWERED: usize = 4_096;
 
@@ -60,9 +92,9 @@ pub(crate) type Hear = Box<dyn Fn(Arc<str>, Duration) + Send>;
 
 #[derive(Debug)]
 enum Wish {
-    Reserve { id: Id, span: Duration, tell: oneshot::Sender<Result<(), Refused>> },
-    UseUp { id: Id, span: Duration },
-    GiveBack { id: Id, tell: oneshot::Sender<()> },
+    Reserve { id: Id, number: u64, span: Duration, tell: oneshot::Sender<Result<(), Refused>> },
+    UseUp { id: Id, until: Instant },
+    GiveBack { id: Id, number: u64, tell: oneshot::Sender<()> },
     Revoke { user: Arc<str>, span: Duration, tell: oneshot::Sender<bool> },
 }
 
@@ -79,12 +111,14 @@ impl Users {
     ) -> io::Result<Arc<Self>> {
         let (to, wishes) = mpsc::unbounded_channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let who = format!("{:016x}", getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?);
+        let words = Mutex::<Words>::default();
         std::thread::Builder::new().name("users".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = answer(&way, wishes) => {}
-                    () = listen(&way, &hear) => {}
-                    () = memory::renew(&way, &known, generations) => {}
+                    () = answer(&way, &who, &words, wishes) => {}
+                    () = listen(&way, &words, &hear) => {}
+                    () = memory::renew(&way, &known, &words, generations) => {}
                 }
             });
         })?;
@@ -107,32 +141,38 @@ impl Users {
 }
 
 impl Elsewhere for Users {
-    fn reserve(&self, id: Id, span: Duration) -> BoxFuture<'static, Result<(), Refused>> {
+    fn reserve(&self, id: Id, number: u64, span: Duration) -> BoxFuture<'static, Result<(), Refused>> {
         let (tell, told) = oneshot::channel();
-        self.wish(Wish::Reserve { id, span, tell });
+        self.wish(Wish::Reserve { id, number, span, tell });
         Box::pin(async move { told.await.unwrap_or(Err(Refused::Unknown)) })
     }
 
     fn use_up(&self, id: Id, span: Duration) {
-        self.wish(Wish::UseUp { id, span });
+        let until = Instant::now().checked_add(span).unwrap_or_else(|| Instant::now() + FOR_EVER);
+        self.wish(Wish::UseUp { id, until });
     }
 
-    fn give_back(&self, id: Id) -> BoxFuture<'static, ()> {
+    fn give_back(&self, id: Id, number: u64) -> BoxFuture<'static, ()> {
         let (tell, told) = oneshot::channel();
-        self.wish(Wish::GiveBack { id, tell });
+        self.wish(Wish::GiveBack { id, number, tell });
         Box::pin(async move { told.await.unwrap_or(()) })
     }
 }
 
 /// Carries out wishes until nobody has any more. None waits for another.
-async fn answer(way: &Way, mut wishes: mpsc::UnboundedReceiver<(Wish, OwnedSemaphorePermit)>) {
+async fn answer(
+    way: &Way,
+    who: &str,
+    words: &Mutex<Words>,
+    mut wishes: mpsc::UnboundedReceiver<(Wish, OwnedSemaphorePermit)>,
+) {
     let mut asked = FuturesUnordered::new();
     loop {
         tokio::select! {
             wish = wishes.recv() => match wish {
                 Some((wish, place)) => asked.push(async move {
                     // If Redis does not answer, whoever waits is told so by the end of the wish.
-                    let _ = wish.carry_out(way).await;
+                    let _ = wish.carry_out(way, who, words).await;
                     drop(place);
                 }),
                 None => return,
@@ -143,38 +183,50 @@ async fn answer(way: &Way, mut wishes: mpsc::UnboundedReceiver<(Wish, OwnedSemap
 }
 
 impl Wish {
-    async fn carry_out(self, way: &Way) -> Result<(), Failure> {
+    async fn carry_out(self, way: &Way, who: &str, words: &Mutex<Words>) -> Result<(), Failure> {
         match self {
-            Wish::Reserve { id, span, tell } => {
-                let mut set = redis::cmd("SET");
-                set.arg(used(way, id)).arg(RESERVED).arg("NX").arg("GET").arg("PX").arg(millis(span).max(1));
-                let before: Option<String> =
-                    way.ask(LIMIT, async |connection| set.query_async(connection).await).await?;
-                let _ = tell.send(match before.as_deref() {
-                    None => Ok(()),
-                    Some(RESERVED) => Err(Refused::Meanwhile),
-                    Some(_) => Err(Refused::Again),
+            Wish::Reserve { id, number, span, tell } => {
+                let reserve = Script::new(RESERVE);
+                let mut call = reserve.key(used(way, id));
+                call.arg(who).arg(number).arg(millis(span.min(RESERVED)).max(1));
+                let said: String =
+                    way.ask(LIMIT, async |connection| call.invoke_async(connection).await).await?;
+                let told = tell.send(match &*said {
+                    "done" => Ok(()),
+                    USED => Err(Refused::Again),
+                    _ => Err(Refused::Meanwhile),
                 });
+                if told == Err(Ok(())) {
+                    give_back(way, who, id, number).await?; // nobody waits for it any more
+                }
             }
-            // If this fails, it stays reserved until it has expired: nobody else can use it either.
-            Wish::UseUp { id, span } => {
-                let mut set = redis::cmd("SET");
-                set.arg(used(way, id)).arg(USED).arg("PX").arg(millis(span).max(1));
-                way.ask(LIMIT, async |connection| set.query_async::<()>(connection).await).await?;
-            }
-            Wish::GiveBack { id, tell } => {
-                let mut delete = redis::cmd("DEL");
-                delete.arg(used(way, id));
-                way.ask(LIMIT, async |connection| delete.query_async::<()>(connection).await).await?;
+            // Its reservation does not last.
+            Wish::UseUp { id, until } => loop {
+                let left = until.saturating_duration_since(Instant::now());
+                let use_up = Script::new(USE_UP);
+                let mut call = use_up.key(used(way, id));
+                call.arg(millis(left).max(1));
+                let used = way.ask(LIMIT, async |connection| call.invoke_async(connection).await).await;
+                if used.is_ok() || left.is_zero() {
+                    return used;
+                }
+                sleep(AGAIN).await;
+            },
+            Wish::GiveBack { id, number, tell } => {
+                give_back(way, who, id, number).await?;
                 let _ = tell.send(());
             }
             Wish::Revoke { user, span, tell } => {
-                let (span, mut say) = (millis(span), redis::pipe());
-                say.atomic().cmd("XADD").arg(way.key(REVOKED)).arg("MAXLEN").arg("~").arg(MOST).arg("*");
-                say.arg("user").arg(&*user).arg("for_ms").arg(span).ignore();
-                let known = span.max(SAID_MS);
-                say.cmd("SET").arg(revoked_one(way, &user)).arg("").arg("PX").arg(known).ignore();
-                way.ask(LIMIT, async |connection| say.query_async::<()>(connection).await).await?;
+                let say = Script::new(SAY);
+                let mut call = say.key(way.key(REVOKED));
+                call.key(revoked_one(way, &user)).arg(MOST).arg(&*user);
+                call.arg(millis(span)).arg(millis(span.max(KNOWN)));
+                let said: String =
+                    way.ask(LIMIT, async |connection| call.invoke_async(connection).await).await?;
+                // Redis may forget it before this node hears it.
+                if let Ok(said) = said.parse() {
+                    words.lock().hear(&user, said, span, Instant::now());
+                }
                 let _ = tell.send(true);
             }
         }
@@ -182,11 +234,18 @@ impl Wish {
     }
 }
 
+async fn give_back(way: &Way, who: &str, id: Id, number: u64) -> Result<(), Failure> {
+    let give_back = Script::new(GIVE_BACK);
+    let mut call = give_back.key(used(way, id));
+    call.arg(who).arg(number);
+    way.ask(LIMIT, async |connection| call.invoke_async::<()>(connection).await).await
+}
+
 /// Tells what others say, for ever.
-async fn listen(way: &Way, hear: &Hear) {
+async fn listen(way: &Way, words: &Mutex<Words>, hear: &Hear) {
     let (mut last, mut failing) = ("0".to_owned(), false);
     loop {
-        if let Err(error) = listen_over(way, hear, &mut last, &mut failing).await {
+        if let Err(error) = listen_over(way, words, hear, &mut last, &mut failing).await {
             // `/healthz` says so, too.
             if !std::mem::replace(&mut failing, true) {
                 warn!(%error, "this node does not hear whose access others revoke: Redis does not answer");
@@ -197,10 +256,16 @@ async fn listen(way: &Way, hear: &Hear) {
 }
 
 /// The same over one connection. `last`: the entry that was told last.
-async fn listen_over(way: &Way, hear: &Hear, last: &mut String, failing: &mut bool) -> Result<(), Failure> {
+async fn listen_over(
+    way: &Way,
+    words: &Mutex<Words>,
+    hear: &Hear,
+    last: &mut String,
+    failing: &mut bool,
+) -> Result<(), Failure> {
     let mut connection = way.own(LIMIT).await?;
     loop {
-        listen_once(&mut connection, &way.key(REVOKED), hear, last).await?;
+        listen_once(&mut connection, &way.key(REVOKED), words, hear, last).await?;
         *failing = false;
     }
 }
@@ -209,6 +274,7 @@ async fn listen_over(way: &Way, hear: &Hear, last: &mut String, failing: &mut bo
 async fn listen_once(
     connection: &mut Own,
     stream: &str,
+    words: &Mutex<Words>,
     hear: &Hear,
     last: &mut String,
 ) -> Result<(), Failure> {
@@ -223,7 +289,9 @@ async fn listen_once(
         connection.ask(LIMIT, async |redis| time.query_async(redis).await).await?;
     let now_ms = seconds * 1_000 + micros / 1_000;
     for (id, fields) in entries {
-        if let Some((user, left)) = revocation(&id, &fields, now_ms) {
+        if let Some((user, said, left)) = revocation(&id, &fields, now_ms)
+            && words.lock().hear(&user, said, left, Instant::now())
+        {
             hear(user, left);
         }
         *last = id;
@@ -231,16 +299,18 @@ async fn listen_once(
     Ok(())
 }
 
-/// Who is revoked by an entry of the stream, and for how much longer. Zero: is let in again. None: it is
-/// over, or says nothing that this version knows.
-fn revocation(id: &str, fields: &[Vec<u8>], now_ms: u64) -> Option<(Arc<str>, Duration)> {
+/// Who is revoked by an entry of the stream, when that was said first, and for how much longer it counts.
+/// Zero: is let in again. None: it is over, or says nothing that this version knows.
+fn revocation(id: &str, fields: &[Vec<u8>], now_ms: u64) -> Option<(Arc<str>, Said, Duration)> {
     let field =
         |name: &[u8]| fields.as_chunks::<2>().0.iter().find(|[is, _]| is == name).map(|[_, value]| value);
     let text = |name: &[u8]| str::from_utf8(field(name)?).ok();
     let at_ms: u64 = id.split('-').next()?.parse().ok()?;
     let (user, for_ms) = (text(b"user")?.into(), text(b"for_ms")?.parse::<u64>().ok()?);
     let left = for_ms.saturating_sub(now_ms.saturating_sub(at_ms));
-    (left > 0 || for_ms == 0).then(|| (user, Duration::from_millis(left)))
+    let said = text(b"said").and_then(|said| said.parse().ok()).filter(|said| *said != Said::default());
+    let said = said.or_else(|| id.parse().ok())?;
+    (left > 0 || for_ms == 0).then(|| (user, said, Duration::from_millis(left)))
 }
 
 /// Where it is known that something was said of a user.
@@ -262,28 +332,61 @@ mod tests {
         // It takes connections, and is silent.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("redis://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let (_same, generations) = watch::channel(None);
         let users = Users::start(
             Way::new(&url, "test"),
             Box::new(|_, _| {}),
             Known { revoked: Box::new(Vec::new), used: Box::new(Vec::new) },
-            watch::channel(None).1,
+            generations,
         )
         .unwrap();
         let start = std::time::Instant::now();
-        let reserved = (0..100).map(|n| users.reserve([n; 16], Duration::from_secs(60)));
+        let reserved = (0..100).map(|n| users.reserve([n; 16], 0, Duration::from_secs(60)));
         let reserved = futures_util::future::join_all(reserved).await;
         assert_eq!(reserved, [Err(Refused::Unknown); 100]);
         assert!(start.elapsed() < 5 * LIMIT, "one after another, it would take 100 times as long");
         // There is a bound.
-        let waiting: Vec<_> = (0..=UNANSWERED).map(|_| users.reserve([0; 16], LIMIT)).collect();
+        let waiting: Vec<_> = (0..=UNANSWERED).map(|_| users.reserve([0; 16], 0, LIMIT)).collect();
         let last = futures_util::FutureExt::now_or_never(waiting.into_iter().next_back().unwrap());
         assert_eq!(last, Some(Err(Refused::Unknown)), "at once");
+    }
+
+    #[tokio::test]
+    async fn a_reservation_is_its_nodes_for_as_long_as_a_join_takes_and_a_late_word_changes_nothing() {
+        let (server, (_same, generations)) = (crate::redis_server::Redis::start(), watch::channel(None));
+        let node = || {
+            let known = Known { revoked: Box::new(Vec::new), used: Box::new(Vec::new) };
+            let way = Way::new(&server.default_url().parse().unwrap(), "test");
+            Users::start(way, Box::new(|_, _| {}), known, generations.clone()).unwrap()
+        };
+        let (a, b, hour) = (node(), node(), Duration::from_secs(3_600));
+        let (id, mut client) = ([7; 16], server.client());
+        let mut lasts = || -> i64 {
+            redis::cmd("PTTL").arg("{test}:used:07070707070707070707070707070707").query(&mut client).unwrap()
+        };
+        assert_eq!(a.reserve(id, 2, hour).await, Ok(()));
+        assert!((1..=30_000).contains(&lasts()), "a node that is killed now makes it useless for no longer");
+        assert_eq!(b.reserve(id, 1, hour).await, Err(Refused::Meanwhile));
+        assert_eq!(a.reserve(id, 3, hour).await, Ok(()), "its own, of which nobody has heard");
+        assert_eq!(a.reserve(id, 2, hour).await, Err(Refused::Meanwhile), "this one comes late");
+        a.give_back(id, 2).await;
+        assert_eq!(b.reserve(id, 2, hour).await, Err(Refused::Meanwhile), "and this");
+        a.give_back(id, 3).await;
+        assert_eq!(b.reserve(id, 3, hour).await, Ok(()));
+        // Also while it is full.
+        server.memory(1);
+        b.use_up(id, hour);
+        while lasts() <= 30_000 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(a.reserve(id, 4, hour).await, Err(Refused::Again));
+        assert_eq!(b.reserve(id, 4, hour).await, Err(Refused::Again));
     }
 
     #[test]
     fn what_is_left_of_a_revocation_is_told_by_one_clock() {
         let fields = |span: &str| ["user", "ann", "for_ms", span].map(Vec::from);
-        let left = |span, now_ms| Some(revocation("5000-3", &fields(span), now_ms)?.1.as_millis());
+        let left = |span, now_ms| Some(revocation("5000-3", &fields(span), now_ms)?.2.as_millis());
         assert_eq!(left("900", 5_100), Some(800));
         assert_eq!(left("900", 4_000), Some(900), "a Redis whose clock was set back");
         assert_eq!(left("900", 5_900), None, "over");

@@ -124,6 +124,9 @@ impl fmt::Debug for Knock {
     }
 }
 
+/// When to come again to what cannot be found out now.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
 /// Why a client is not let in, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -210,7 +213,8 @@ impl From<Denied> for ApiError {
                 error.with(header::WWW_AUTHENTICATE, challenge)
             }
             Why::TooFast(wait) => error.retry_after(wait),
-            Why::Forbidden | Why::Unavailable => error,
+            Why::Unavailable => error.retry_after(TRY_AGAIN),
+            Why::Forbidden => error,
         }
     }
 }
@@ -220,7 +224,7 @@ impl From<Denied> for Refusal {
         let (code, wait) = match denied.why {
             Why::Unauthenticated => (CloseCode::Unauthenticated, Duration::ZERO),
             Why::Forbidden => (CloseCode::Forbidden, Duration::ZERO),
-            Why::Unavailable => (CloseCode::Internal, Duration::ZERO),
+            Why::Unavailable => (CloseCode::Internal, TRY_AGAIN),
             Why::TooFast(wait) => (CloseCode::AddressLimit, wait),
         };
         Self { wait, ..Self::new(code, &denied.reason) }
