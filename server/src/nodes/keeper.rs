@@ -475,6 +475,10 @@ impl Keeper {
                     format!("node {}, which has the room, is silent: others may have it soon", node.name);
                 return self.tell(waiters, &why, left + SHORT_TURN, SHORT_TURN);
             }
+            Claimed::Said(Said::At(node, left)) if node.has_address_of(&self.says) => {
+                let why = "this node had the room before it has lost its lease: it is free soon";
+                return self.tell(waiters, why, left.min(TRY_AGAIN) + SHORT_TURN, SHORT_TURN);
+            }
             Claimed::Said(Said::At(node, _)) => {
                 self.around.metrics.claims.inc("elsewhere");
                 *self.given.entry(to).or_default() += 1;

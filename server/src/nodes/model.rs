@@ -296,9 +296,16 @@ impl Model {
         let alive = self.lease(me, now).is_some();
         match ask {
             Ask::Renew { had: true } if settling.is_zero() && !alive => Said::Lost,
-            Ask::Renew { .. } => {
+            Ask::Renew { had: true } if life(me, 1).is_some_and(|next| self.lease(&next, now).is_some()) => {
+                Said::Lost
+            }
+            Ask::Renew { had } => {
                 self.leases.insert(me.clone(), (now + self.ttl, node.clone()));
                 self.nodes.insert(me.clone());
+                let before = life(me, -1).filter(|_| !had);
+                if let Some((expires, _)) = before.and_then(|before| self.leases.get_mut(&before)) {
+                    *expires = (*expires).min(now + self.ttl / 8);
+                }
                 Said::Done
             }
             Ask::Nodes => {
@@ -468,4 +475,10 @@ impl Model {
             },
         }
     }
+}
+
+/// Another life of the same node.
+fn life(of: &Incarnation, step: i64) -> Option<Incarnation> {
+    let (origin, number) = of.0.rsplit_once('-')?;
+    Some(Incarnation(format!("{origin}-{}", number.parse::<i64>().ok()? + step).into()))
 }

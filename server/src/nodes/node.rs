@@ -49,6 +49,11 @@ impl From<Node> for wire::Moved {
 }
 
 impl Node {
+    /// Whether clients are sent to the same address.
+    pub(super) fn has_address_of(&self, other: &Node) -> bool {
+        self.url == other.url || self.quic.is_some() && self.quic == other.quic
+    }
+
     /// Whether it takes a room of this kind now.
     pub(super) fn takes(&self, kind: &str) -> bool {
         self.takes_more() && self.kinds.iter().any(|own| own == kind)

@@ -424,6 +424,22 @@ fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
 #[test]
 fn a_full_redis_keeps_leases_and_one_that_only_reads_says_so() {
     let redis = Redis::start();
+// Its renewal may lie in Redis's socket while that stands still, and be done when the node has given it up.
+#[test]
+fn a_life_that_is_over_is_not_prolonged_by_its_last_renewal_when_the_next_has_begun() {
+    let redis = Redis::start();
+    redis.settle(&["a-1", "b-1"]);
+    epoch(redis.ask("a-1", claim("r", "a-1")));
+    assert_eq!(redis.ask("a-1", Ask::Renew { had: true }), Said::Done);
+    assert_eq!(redis.ask("a-2", Ask::Renew { had: false }), Said::Done);
+    let Said::At(_, left) = redis.ask("b-1", claim("r", "b-1")) else { panic!("for a moment") };
+    assert!(left <= TTL / 8, "nobody waits for it for longer: {left:?}");
+    assert_eq!(redis.ask("a-1", Ask::Renew { had: true }), Said::Lost, "it comes late");
+    sleep(TTL / 8);
+    redis.settle(&["a-2"]);
+    epoch(redis.ask("a-2", claim("r", "a-2")));
+}
+
     redis.settle(&["a"]);
     let mut client = redis.client();
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query(&mut client).unwrap();

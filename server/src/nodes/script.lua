@@ -134,13 +134,27 @@ local function other_lease()
   return false
 end
 
+-- Another life of this node: of this process, after it has lost its lease.
+local function life(step)
+  local origin, number = string.match(me, '^(.*)%-(%d+)$')
+  return origin and origin .. '-' .. string.format('%.0f', number + step)
+end
+
 if operation == 'renew' then -- what it says of itself, whether it had a lease
-  if ARGV[6] == 'had' and settling == 0 and not alive(me) then return answer('lost') end
+  if ARGV[6] == 'had' then
+    -- It may have come late: then the life after this one has begun.
+    local newer = life(1)
+    if newer and alive(newer) or settling == 0 and not alive(me) then return answer('lost') end
+  end
   local theirs = ARGV[6] ~= 'had' and other_lease()
   if theirs then return answer('lease', theirs) end
   call('HSET', generation, 'lease', ARGV[2])
   call('SET', lease(me), ARGV[5], 'PX', ttl)
   call('SADD', nodes, me)
+  -- The life before this one is over, though its last renewal may have come late: nobody waits for its rooms
+  -- for longer than for a room that just stops.
+  local older = ARGV[6] ~= 'had' and life(-1)
+  if older then call('PEXPIRE', lease(older), math.floor(ttl / 8), 'LT') end
   return answer('done')
 elseif operation == 'nodes' then
   local all = {}
