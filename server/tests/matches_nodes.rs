@@ -67,6 +67,21 @@ fn a_room_of_another_server_is_found_and_its_seat_kept() {
 }
 
 #[test]
+fn rooms_of_other_servers_are_found_while_redis_is_full() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    matched(&a, &json!({ "kind": "arena" }));
+    redis.memory(1);
+    let name = a.post("/v1/rooms", r#"{"kind":"arena"}"#).json()["name"].clone();
+    let known = || {
+        b.get("/v1/lobby").json()["rooms"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|room| room["name"] == name))
+    };
+    until("b knows of it", known);
+}
+
+#[test]
 fn those_who_wait_at_different_servers_get_one_match() {
     let redis = Redis::start();
     let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));

@@ -122,6 +122,22 @@ fn fails(server: &TestServer, part: &str) -> bool {
 }
 
 #[test]
+fn what_a_full_redis_has_is_read_and_nothing_more_is_published() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    publish(&server, "/v1/topics/open", "1");
+    redis.memory(1);
+    let refused = server.post("/v1/topics/open", "2");
+    assert_eq!((refused.status, &*refused.error_code()), (503, "unavailable"));
+    until("it is said", || fails(&server, "topics_publish"));
+    assert_eq!(read(&server, "/v1/topics/open?after=0", "").data(), "1");
+    read(&server, "/v1/topics/open-2", "");
+    redis.memory(0);
+    until("it is published again", || server.post("/v1/topics/open", "2").status == 200);
+    until("all is well", || !fails(&server, "topics_publish"));
+}
+
+#[test]
 fn what_somebody_else_has_written_stops_no_topic_but_its_own() {
     let redis = Redis::start();
     let server = TestServer::start(node_of(&redis));

@@ -15,7 +15,7 @@ use crate::{
 };
 use futures_util::{StreamExt as _, join, stream};
 use parking_lot::Mutex;
-use redis::{cmd, pipe};
+use redis::{Script, cmd, pipe};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -49,6 +49,7 @@ pub(super) struct Others {
     way: Way,
     /// Names this server.
     me: String,
+    say: Script,
     newest: Mutex<Newest>,
     /// Redis does not answer, so they are not known.
     cut_off: AtomicBool,
@@ -154,7 +155,8 @@ enum Letter {
 impl Others {
     pub(super) fn new(way: Way, me: String) -> Self {
         let (newest, asked, cut_off) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        Self { way, me, newest, cut_off, asked }
+        let say = Script::new(include_str!("lobby.lua"));
+        Self { way, me, say, newest, cut_off, asked }
     }
 
     /// The rooms of other servers, as they were a moment ago.
@@ -189,25 +191,10 @@ impl Others {
         says.rooms.sort_by_key(|own| (own.room.free, own.room.name.clone()));
         says.rooms.truncate(MOST);
         let text = serde_json::to_string(&says).map_err(|error| DeskAway(error.to_string()))?;
-        let (all, own) = (self.way.key("lobby"), self.way.key(&format!("lobby:{}", self.me)));
-        let said = self.way.ask(ANSWER, async |redis| {
-            let mut say = pipe();
-            say.cmd("SADD").arg(&all).arg(&self.me).ignore();
-            say.cmd("SET").arg(&own).arg(&text).arg("PX").arg(millis(COUNTS)).ignore();
-            say.cmd("SMEMBERS").arg(&all);
-            let (servers,): (Vec<String>,) = say.query_async(redis).await?;
-            let servers: Vec<_> = servers.into_iter().filter(|server| *server != self.me).collect();
-            let mut known = Vec::new();
-            for server in servers {
-                let key = self.way.key(&format!("lobby:{server}"));
-                match cmd("GET").arg(&key).query_async::<Option<String>>(redis).await? {
-                    Some(says) => known.push((server, says)),
-                    None => cmd("SREM").arg(&all).arg(&server).query_async::<()>(redis).await?,
-                }
-            }
-            Ok(known)
-        });
-        let known = said.await?;
+        let mut say = self.say.key(self.way.key("lobby"));
+        say.arg(&self.me).arg(text).arg(millis(COUNTS));
+        let known: Vec<(String, String)> =
+            self.way.ask(ANSWER, async |redis| say.invoke_async(redis).await).await?;
         let (mut all, mut makers) = (Vec::new(), Vec::new());
         for (server, says) in known {
             // One of another version is left to that.

@@ -109,9 +109,15 @@ pub(crate) enum Failure {
     /// It did not answer in time.
     #[error("Redis has not answered for {0:?}")]
     Slow(Duration),
-    /// It is a replica, or has lost its replicas.
+    /// It is a replica, or has lost its replicas, or is busy.
     #[error("Redis takes no writes: {0}")]
     ReadOnly(String),
+    /// It has no memory left.
+    #[error("Redis is full: {0}")]
+    Full(String),
+    /// It does not know this node, or does not let it do what all nodes do.
+    #[error("Redis gives this node no right to ask: {0}")]
+    Locked(String),
     /// Too few replicas have confirmed it.
     #[error("{confirmed} of Redis's replicas have confirmed a lease, but {wanted} should: is one down?")]
     Unconfirmed {
@@ -128,7 +134,12 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether it is Redis's, or the connection's: the same question may have an answer later.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Failure::Away(_) | Failure::Slow(_) | Failure::ReadOnly(_))
+        self.is_of_connection() || matches!(self, Failure::Full(_))
+    }
+
+    /// Whether the same question may have an answer over another connection.
+    pub(super) fn is_of_connection(&self) -> bool {
+        matches!(self, Failure::Away(_) | Failure::Slow(_) | Failure::ReadOnly(_) | Failure::Locked(_))
     }
 }
 

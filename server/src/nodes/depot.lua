@@ -1,5 +1,6 @@
 #!lua
--- What is kept of rooms: written only by the node that has the room, under its epoch. See nodes/depot.rs.
+-- What is kept of rooms: written only by the node that has the room, under its epoch. See nodes/depot.rs, and
+-- depot/read.lua, which reads it.
 --
 -- KEYS[1]  PREFIX:generation, for the slot
 -- ARGV     PREFIX, operation, and what it needs
@@ -57,11 +58,5 @@ if operation == 'write' then -- room, node, epoch, number, what, and four more, 
     results[#results + 1] = result
   end
   return results
-elseif operation == 'read' then -- room, node, epoch
-  local room = ARGV[3]
-  if not has(room, ARGV[4], ARGV[5], math.huge) then return { 'fenced' } end
-  local is = call('HMGET', kept(room), 'at', 'row')
-  if not is[1] then return { 'nothing' } end
-  return { 'kept', string.format('%.0f', now() - tonumber(is[1])), is[2], call('GET', frames(room)) or '' }
 end
 return redis.error_reply('unknown operation')

@@ -19,6 +19,7 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 
 const TTL: Duration = Duration::from_millis(400);
+const WRITE: &str = include_str!("depot.lua");
 
 /// A Redis, and the way to it.
 struct Redis {
@@ -291,9 +292,9 @@ fn it_is_only_a_question_where_a_room_is() {
     assert_eq!(taken.iter().map(|owned| &*owned.room).collect::<Vec<_>>(), ["r"], "it is still its own");
 }
 
-/// Calls the script of what is kept.
-fn depot(client: &mut redis::Connection, arguments: &[&str]) -> Vec<String> {
-    let script = redis::Script::new(include_str!("depot.lua"));
+/// Calls a script of what is kept.
+fn depot(client: &mut redis::Connection, script: &str, arguments: &[&str]) -> Vec<String> {
+    let script = redis::Script::new(script);
     let mut call = script.prepare_invoke();
     call.key("{test}:generation").arg("{test}");
     for argument in arguments {
@@ -303,7 +304,8 @@ fn depot(client: &mut redis::Connection, arguments: &[&str]) -> Vec<String> {
 }
 
 fn put(client: &mut redis::Connection, room: &str, node: &str, epoch: u64, row: &str) -> String {
-    depot(client, &["write", room, node, &epoch.to_string(), "2", "put", "0", "f", "arena", row]).remove(0)
+    let put = ["write", room, node, &epoch.to_string(), "2", "put", "0", "f", "arena", row];
+    depot(client, WRITE, &put).remove(0)
 }
 
 /// `numbers`: of what is written, and of what was before.
@@ -316,11 +318,11 @@ fn append(
 ) -> String {
     let [number, after] = numbers;
     let write = ["write", "r", node, &epoch.to_string(), number, "append", after, frames, "", ""];
-    depot(client, &write).remove(0)
+    depot(client, WRITE, &write).remove(0)
 }
 
 fn read(client: &mut redis::Connection, node: &str, epoch: u64) -> Vec<String> {
-    let mut read = depot(client, &["read", "r", node, &epoch.to_string()]);
+    let mut read = depot(client, include_str!("depot/read.lua"), &["r", node, &epoch.to_string()]);
     if read.len() > 1 {
         assert!(read.remove(1).parse::<u64>().unwrap() < 60_000, "since the checkpoint");
     }
@@ -421,9 +423,6 @@ fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
     assert!(!client.exists::<_, bool>("{test}:kept:r").unwrap());
 }
 
-#[test]
-fn a_full_redis_keeps_leases_and_one_that_only_reads_says_so() {
-    let redis = Redis::start();
 // Its renewal may lie in Redis's socket while that stands still, and be done when the node has given it up.
 #[test]
 fn a_life_that_is_over_is_not_prolonged_by_its_last_renewal_when_the_next_has_begun() {
@@ -440,6 +439,9 @@ fn a_life_that_is_over_is_not_prolonged_by_its_last_renewal_when_the_next_has_be
     epoch(redis.ask("a-2", claim("r", "a-2")));
 }
 
+#[test]
+fn a_full_redis_keeps_leases_and_one_that_only_reads_says_so() {
+    let redis = Redis::start();
     redis.settle(&["a"]);
     let mut client = redis.client();
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query(&mut client).unwrap();

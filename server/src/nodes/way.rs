@@ -6,7 +6,7 @@ use futures_util::future::select_ok;
 use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
+    RedisError, RedisResult, aio::MultiplexedConnection,
 };
 use std::time::Duration;
 use tokio::{sync, time::timeout};
@@ -59,7 +59,7 @@ impl Way {
             ask(&mut connection).await
         });
         let asked = asked.await;
-        if asked.as_ref().is_err_and(Failure::is_passing) {
+        if asked.as_ref().is_err_and(Failure::is_of_connection) {
             self.connection.lock().take_if(|(there, _)| Some(*there) == used);
         }
         asked
@@ -178,22 +178,51 @@ pub(super) fn client(url: &RedisUrl, (host, port): &(String, u16), login: bool) 
     Client::open(address.into_connection_info()?.set_redis_settings(settings))
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failure(error: RedisError) -> Failure {
-    match error.kind() {
-        ErrorKind::Server(
-            ServerErrorKind::ReadOnly
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::BusyLoading
-            | ServerErrorKind::Moved
-            | ServerErrorKind::ClusterDown,
-        ) => Failure::ReadOnly(error.to_string()),
-        ErrorKind::Io | ErrorKind::MasterNameNotFoundBySentinel => Failure::Away(error.to_string()),
-        // A script that fails names the error of the command within it.
-        _ if ["READONLY", "NOREPLICAS", "OOM "].iter().any(|word| error.to_string().contains(word)) => {
-            Failure::ReadOnly(error.to_string())
+    let (text, kind, lost) = (error.to_string(), error.kind(), error.is_unrecoverable_error());
+    if let ErrorKind::AuthenticationFailed = kind {
+        return Failure::Locked(text);
+    }
+    // Of a pipeline, the first that has failed; of a script, the command within it.
+    let errors = error.into_server_errors();
+    match errors.as_deref().and_then(<[_]>::first).map_or("", |(_, error)| error.code()) {
+        "READONLY" | "NOREPLICAS" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING" | "MISCONF" | "BUSY"
+        | "MOVED" | "ASK" | "TRYAGAIN" => Failure::ReadOnly(text),
+        "OOM" => Failure::Full(text),
+        "NOAUTH" | "NOPERM" | "WRONGPASS" => Failure::Locked(text),
+        _ if kind == ErrorKind::Io || kind == ErrorKind::MasterNameNotFoundBySentinel || lost => {
+            Failure::Away(text)
         }
-        _ if error.is_unrecoverable_error() => Failure::Away(error.to_string()),
-        _ => Failure::Refused(error.to_string()),
+        _ => Failure::Refused(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of an answer of Redis.
+    fn told(answer: &str) -> Failure {
+        let value = redis::parse_redis_value(format!("{answer}\r\n").as_bytes()).unwrap();
+        failure(value.extract_error().unwrap_err())
+    }
+
+    #[test]
+    fn what_redis_says_no_with_is_told_apart_by_its_code() {
+        for code in ["READONLY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "MISCONF", "BUSY"] {
+            assert!(matches!(told(&format!("-{code} why")), Failure::ReadOnly(_)), "{code}");
+        }
+        for code in ["NOAUTH", "NOPERM", "WRONGPASS"] {
+            assert!(matches!(told(&format!("-{code} why")), Failure::Locked(_)), "{code}");
+        }
+        let full = told("-OOM command not allowed when used memory > 'maxmemory'.");
+        assert!(
+            matches!(full, Failure::Full(_)) && full.is_passing() && !full.is_of_connection(),
+            "{full:?}"
+        );
+        for of_the_question in ["-WRONGTYPE why", "-ERR it is OOM or READONLY"] {
+            let failure = told(of_the_question);
+            assert!(matches!(failure, Failure::Refused(_)) && !failure.is_passing(), "{failure:?}");
+        }
     }
 }

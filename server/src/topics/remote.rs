@@ -120,6 +120,7 @@ struct State {
     /// Most topics of all nodes that have a history.
     most: usize,
     publisher: Script,
+    loader: Script,
     clock: Clock,
     metrics: Arc<Metrics>,
     reads: Arc<Reads>,
@@ -147,6 +148,7 @@ impl Remote {
             bounds,
             most,
             publisher: stream::publisher(),
+            loader: stream::loader(),
             clock,
             metrics,
             reads: reads.clone(),
@@ -351,9 +353,9 @@ impl State {
                 return Ok(true);
             }
             pages += 1;
-            let load = stream::load(&self.keys, &name, before);
+            let load = stream::load(&self.loader, &self.keys, &name, before);
             let answer: Result<Vec<Value>, _> =
-                connection.ask(ANSWER, async |redis| load.query_async(redis).await).await;
+                connection.ask(ANSWER, async |redis| load.invoke_async(redis).await).await;
             let page = match answer {
                 Ok(answer) => stream::page(&answer, &self.bounds),
                 Err(failure) if failure.is_passing() => return Err(failure),

@@ -67,6 +67,12 @@ impl Redis {
         redis::Client::open(self.default_url()).expect("a URL").get_connection().expect("it answers")
     }
 
+    /// Lets it have so many bytes of memory. 0: as many as there are.
+    pub fn memory(&self, most: u32) {
+        let said = self.says(&format!("CONFIG SET maxmemory {most}"));
+        assert_eq!(said.as_deref(), Some("+OK\r\n"));
+    }
+
     /// What a key has.
     pub fn value(&self, key: &str) -> Vec<u8> {
         redis::Commands::get(&mut self.client(), key).expect("a text")

@@ -33,7 +33,7 @@ pub(super) struct Reading {
 
 /// Reads what is wanted, as long as somebody may want something.
 pub(super) async fn read(mut wanted: mpsc::UnboundedReceiver<Reading>, way: Way, call: Call) {
-    let (script, mut under_way) = (Script::new(super::SCRIPT), FuturesUnordered::new());
+    let (script, mut under_way) = (Script::new(include_str!("read.lua")), FuturesUnordered::new());
     loop {
         select! {
             Some(()) = under_way.next() => {}
@@ -42,7 +42,7 @@ pub(super) async fn read(mut wanted: mpsc::UnboundedReceiver<Reading>, way: Way,
                 let (script, way, call) = (&script, &way, &call);
                 under_way.push(async move {
                     let mut read = script.prepare_invoke();
-                    read.key(call.key()).arg(&call.prefix).arg("read");
+                    read.key(call.key()).arg(&call.prefix);
                     read.arg(&*room).arg(&*node.0).arg(epoch);
                     let asked = way.ask(limit, async |connection| read.invoke_async(connection).await);
                     let _ = tell.send(kept(asked.await).await);

@@ -5,6 +5,7 @@ use super::{
     books::{Books, Order, Write},
     flusher::Flusher,
     queue::{Queue, Waiting, What},
+    reader,
     writer::{Packed, Writer, calls},
 };
 use crate::{
@@ -109,6 +110,44 @@ async fn until(client: &mut redis::Connection, has: impl Fn(&mut redis::Connecti
         }
     };
     timeout(PATIENCE, waited).await.expect("it is written");
+}
+
+// Promise 10, too: what it has not taken yet waits.
+#[tokio::test]
+async fn what_a_full_redis_does_not_take_is_written_when_it_does_and_is_read_meanwhile() {
+    let server = Redis::start();
+    let mut client = server.client();
+    let _: () = client.hset_multiple("{test}:room:a", &[("node", "me"), ("epoch", "1")]).unwrap();
+    let (queue, metrics) = (Arc::<Queue>::default(), Arc::new(Metrics::new()));
+    let health = Health::new(metrics.clone(), Instant::now());
+    let part = health.part(PartName::Store, Matters::ToOperators);
+    let way = || Way::new(&server.default_url().parse().unwrap(), "test");
+    let call = Call::new("test", Duration::from_secs(5));
+    let writer = Writer::new(way(), call.clone(), Duration::from_secs(5));
+    let flusher = Flusher::new(queue.clone(), writer, metrics.clone(), part);
+    let about = about("a");
+    put(&queue, 1, &about);
+    let wrong = |health: &Health| health.report(Instant::now()).pop().and_then(|report| report.why);
+    let (reads, wanted) = tokio::sync::mpsc::unbounded_channel();
+    let test = async {
+        until(&mut client, |client| client.exists("{test}:kept:a").unwrap()).await;
+        server.memory(1);
+        queue.append(1, 1, b"tick");
+        until(&mut client, |_| wrong(&health).is_some_and(|why| why.contains("Redis is full"))).await;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (room, node) = (about.name.clone(), about.grant.node.clone());
+        let _ = reads.send(reader::Reading { room, node, epoch: 1, limit: PATIENCE, tell });
+        assert!(told.await.unwrap().is_ok_and(|kept| kept.is_some()));
+        server.memory(0);
+        until(&mut client, |client| client.strlen::<_, usize>("{test}:frames:a").unwrap() > 0).await;
+        until(&mut client, |_| wrong(&health).is_none()).await;
+        assert!(metrics.store_failures.get("refused") == 0 && !about.wanted.load(Relaxed));
+    };
+    tokio::select! {
+        () = flusher.run() => {}
+        () = reader::read(wanted, way(), call) => {}
+        () = test => {}
+    }
 }
 
 // Promise 10: "What was acknowledged as durable survives the death of its node."
