@@ -103,6 +103,8 @@ use tracing::{error, warn};
 use troubles::Troubles;
 use workers::{Chore, Workers};
 
+/// With more bytes of frames since its newest checkpoint, a room is asked for another.
+const LONG: usize = 4 << 20;
 /// How long the end of the server waits for the disk.
 pub(crate) const FINISH: Duration = Duration::from_secs(5);
 
@@ -155,6 +157,8 @@ pub(crate) trait Append: Send + Sync + std::fmt::Debug {
 #[derive(Debug, Default)]
 pub(crate) struct Position {
     frame: u64,
+    /// Bytes of the frames since the newest checkpoint.
+    length: usize,
     broken: bool,
     /// A room that only keeps checkpoints has announced its ticks up to this one, since the last of them.
     announced: u32,
@@ -434,7 +438,8 @@ impl CheckpointSink for RoomSink {
 
     fn is_wanted(&self) -> bool {
         let position = self.position.lock();
-        self.log.distrusts(position.segment) || (!position.stored && self.log.has_place())
+        let unknown = !position.stored && self.log.has_place();
+        self.log.distrusts(position.segment) || unknown || position.is_long()
     }
 
     fn forget(&self) {
@@ -447,8 +452,13 @@ impl CheckpointSink for RoomSink {
 impl Position {
     /// A checkpoint is taken now. Returns the number of the last frame before it.
     pub(crate) fn checkpoint(&mut self) -> u64 {
-        (self.broken, self.announced) = (false, 0);
+        (self.broken, self.announced, self.length) = (false, 0, 0);
         self.frame
+    }
+
+    /// Whether the frames since the newest checkpoint are so many that another is wanted.
+    pub(crate) fn is_long(&self) -> bool {
+        self.length > LONG
     }
 }
 
@@ -484,6 +494,7 @@ impl Journal for RoomJournal {
         self.body.clear();
         short.as_ref().unwrap_or(frame).encode(&mut self.body);
         position.frame += 1;
+        position.length += self.body.len();
         if self.log.append(self.room, position.frame, &self.body) {
             position.announced = announced;
         } else if !std::mem::replace(&mut position.broken, true) && self.log.has_place() {
@@ -527,6 +538,26 @@ mod tests {
         let frame = Frame::decode(found.body).unwrap();
         assert_eq!((found.room, frame.newest()), (7, 4));
         assert!(found.number > 2, "there is a gap before it");
+    }
+
+    // Promise 4: a player who fills the journal costs checkpoints, and not memory.
+    #[test]
+    fn a_long_journal_wants_a_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1, &Footing::default()).unwrap()));
+        let (position, durability) = (Arc::<Mutex<Position>>::default(), Durability::Journal);
+        let of = position.clone();
+        let mut journal = RoomJournal { log, room: 7, durability, position: of, ahead: 1, body: Vec::new() };
+        let large = [Action::Command { player: 1, payload: vec![0; LONG / 2].into() }];
+        for tick in 1..=2 {
+            assert!(!position.lock().is_long());
+            let written =
+                Written { since: tick - 1, tick: Some(tick), actions: &large, ..Written::default() };
+            journal.write(&written);
+        }
+        assert!(position.lock().is_long());
+        position.lock().checkpoint();
+        assert!(!position.lock().is_long());
     }
 
     #[test]

@@ -171,6 +171,9 @@ pub trait Game: Send {
     fn take_input(&mut self, input: PlayerInput<&[u8]>) -> Result<Taken, BadInput>;
     /// Queues an input that was validated before, as `take_input` does: for replays.
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput>;
+    /// A command without what the game does not know, for a record, which nobody may fill with that. None: it
+    /// has nothing of that, or is none.
+    fn own_command(&self, payload: &[u8]) -> Option<Bytes>;
     /// A player sends a command. If it is refused, what the game has sent and requested meanwhile is dropped.
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
     /// What came of a job that it has asked for.
@@ -203,8 +206,9 @@ pub trait Game: Send {
 pub enum Taken {
     /// The step gets it as it was sent.
     AsSent,
-    /// The step gets this one instead: the game's message.
-    Clamped(Bytes),
+    /// The step gets this one instead: the game's message, or the client's without what the game does not
+    /// know.
+    Other(Bytes),
     /// The step does not get it.
     Rejected,
     /// The step does not get it, and the game reports the player, for this reason.
@@ -270,6 +274,13 @@ impl<S: Simulation> Running<S> {
         Self { simulation, inputs: Vec::new(), room, encoded: BytesMut::new() }
     }
 
+    /// Queues another input than was sent.
+    fn queue_other(&mut self, sent: PlayerInput<&[u8]>, other: Bytes) -> Result<Taken, BadInput> {
+        // Decoded again: the step gets exactly what it will get in a replay.
+        self.queue(decode(sent.with(&other[..]))?);
+        Ok(Taken::Other(other))
+    }
+
     fn queue(&mut self, input: PlayerInput<S::Input>) {
         debug_assert!(
             self.inputs.last().is_none_or(|before| before.player <= input.player),
@@ -280,6 +291,11 @@ impl<S: Simulation> Running<S> {
         }
         self.inputs.push(input);
     }
+}
+
+/// A message in its own form, if it was sent with something that it has no fields for.
+fn own(message: &impl Message, sent: &[u8]) -> Option<Bytes> {
+    (message.encoded_len() < sent.len()).then(|| message.encode_to_vec().into())
 }
 
 fn decode<I: Message + Default>(input: PlayerInput<&[u8]>) -> Result<PlayerInput<I>, BadInput> {
@@ -321,16 +337,14 @@ impl<S: Simulation> Game for Running<S> {
     fn take_input(&mut self, input: PlayerInput<&[u8]>) -> Result<Taken, BadInput> {
         let decoded = decode::<S::Input>(input)?;
         Ok(match self.simulation.validate(input.player, &decoded.input) {
-            Validation::Accept => {
-                self.queue(decoded);
-                Taken::AsSent
-            }
-            Validation::Clamp(clamped) => {
-                let bytes = Bytes::from(clamped.encode_to_vec());
-                // Decoded again: the step gets exactly what it will get in a replay.
-                self.queue(decode(input.with(&bytes[..]))?);
-                Taken::Clamped(bytes)
-            }
+            Validation::Accept => match own(&decoded.input, input.input) {
+                None => {
+                    self.queue(decoded);
+                    Taken::AsSent
+                }
+                Some(bytes) => self.queue_other(input, bytes)?,
+            },
+            Validation::Clamp(clamped) => self.queue_other(input, clamped.encode_to_vec().into())?,
             Validation::Reject => Taken::Rejected,
             Validation::Report(reason) => Taken::Reported(bounded(&reason, MAX_REASON)),
         })
@@ -340,6 +354,10 @@ impl<S: Simulation> Game for Running<S> {
         let decoded = decode(input)?;
         self.queue(decoded);
         Ok(())
+    }
+
+    fn own_command(&self, payload: &[u8]) -> Option<Bytes> {
+        own(&S::Command::decode(payload).ok()?, payload)
     }
 
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {

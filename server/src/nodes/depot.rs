@@ -250,6 +250,6 @@ impl CheckpointSink for Sink {
     }
 
     fn is_wanted(&self) -> bool {
-        self.about.wanted.load(Relaxed)
+        self.about.wanted.load(Relaxed) || self.position.lock().is_long()
     }
 }

@@ -910,6 +910,8 @@ impl RoomCore {
             self.refuse(player, sequence, "the room already has too much to send: wait a moment".to_owned());
             return false;
         }
+        let own = self.record.as_ref().and_then(|_| self.game.own_command(&payload));
+        let payload = own.unwrap_or(payload);
         // Before the call: if the game panics, the record shows why. A copy, so that what waits for the disk
         // does not keep a whole buffer alive.
         if let Some(record) = &mut self.record {
@@ -980,7 +982,7 @@ impl RoomCore {
         let (number, payload) = (input.sequence, input.payload());
         let input = match self.game.take_input(Input { player, number, moment, input: payload }) {
             Ok(game::Taken::AsSent) => self.record.is_some().then(|| Bytes::copy_from_slice(payload)),
-            Ok(game::Taken::Clamped(clamped)) => Some(clamped),
+            Ok(game::Taken::Other(input)) => Some(input),
             Ok(game::Taken::Rejected) => return false,
             Ok(game::Taken::Reported(reason)) => {
                 self.report(player, reason);

@@ -97,6 +97,9 @@ impl Game for NotStarted {
     fn input(&mut self, _: PlayerInput<&[u8]>) -> Result<(), BadInput> {
         self.go_on()
     }
+    fn own_command(&self, _: &[u8]) -> Option<Bytes> {
+        self.go_on()
+    }
     fn command(&mut self, _: u32, _: PlayerId, _: &[u8]) -> Result<(), CommandError> {
         self.go_on()
     }
