@@ -50,7 +50,7 @@ pub(crate) struct Surroundings {
     pub redis: Arc<Part>,
     /// Whether this node has a lease.
     pub lease: Arc<Part>,
-    /// Whether its address is its own.
+    /// Whether its address and its name are its own.
     pub address: Arc<Part>,
     /// Which Redis it is: another one may have forgotten what was written before.
     pub generation: watch::Sender<Option<Generation>>,
@@ -291,9 +291,14 @@ impl Keeper {
     fn judge_address(&mut self, now: Instant) {
         let this = (self.core.me(), &self.says);
         match self.twin.among(now, self.core.ttl(), this, self.nodes.iter()) {
+            Some(node) if node.has_address_of(&self.says) => self.around.address.fails(format!(
+                "another node, {:?} at {}, has this one's address, so clients get to one of them only: give \
+                 each node its own --public-url and --public-quic",
+                node.name, node.url
+            )),
             Some(Node { name, url, .. }) => self.around.address.fails(format!(
-                "another node, {name:?} at {url}, has this one's address, so clients get to one of them only: give \
-                 each node its own --public-url and --public-quic"
+                "another node, at {url}, is called {name:?}, too: a room that is to move there goes to either, \
+                 and either drains: give each node its own --node"
             )),
             None => self.around.address.is_well(),
         }
@@ -470,14 +475,14 @@ impl Keeper {
                 self.give(&room, grant, first);
                 return waiters.for_each(|waiter| self.claim(&room, waiter));
             }
+            Claimed::Said(Said::At(node, left)) if node.has_address_of(&self.says) => {
+                let why = "this node had the room before it has lost its lease: it is free soon";
+                return self.tell(waiters, why, left.min(TRY_AGAIN) + SHORT_TURN, SHORT_TURN);
+            }
             Claimed::Said(Said::At(node, left)) if is_silent(self.core.ttl(), left) => {
                 let why =
                     format!("node {}, which has the room, is silent: others may have it soon", node.name);
                 return self.tell(waiters, &why, left + SHORT_TURN, SHORT_TURN);
-            }
-            Claimed::Said(Said::At(node, left)) if node.has_address_of(&self.says) => {
-                let why = "this node had the room before it has lost its lease: it is free soon";
-                return self.tell(waiters, why, left.min(TRY_AGAIN) + SHORT_TURN, SHORT_TURN);
             }
             Claimed::Said(Said::At(node, _)) => {
                 self.around.metrics.claims.inc("elsewhere");

@@ -1,16 +1,17 @@
-//! Another node with this one's address, as servers have that were multiplied with one configuration. Of such
-//! nodes, clients get to one only: those whose room is at another are sent round in circles.
+//! Another node with this one's address or name, as servers have that were multiplied with one configuration.
+//! Of those with one address, clients get to one only: those whose room is at another are sent round in
+//! circles. Of those with one name, operators move rooms to either, and drain either.
 
 use super::{ask::Incarnation, node::Node};
 use std::time::{Duration, Instant};
 
-/// The other node that seems to have this one's address, and since when.
+/// The other node that seems to have this one's address or name, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Twin(Option<(Incarnation, Instant)>);
 
 impl Twin {
-    /// These are there. Returns one that has had this one's address for longer than a lease: it is no earlier
-    /// life of this node.
+    /// These are there. Returns one that has had this one's address or name for longer than a lease: it is no
+    /// earlier life of this node. One with its address comes first.
     pub(super) fn among<'a>(
         &mut self,
         now: Instant,
@@ -18,9 +19,9 @@ impl Twin {
         (me, says): (&Incarnation, &Node),
         nodes: impl Iterator<Item = (&'a Incarnation, &'a Node)>,
     ) -> Option<&'a Node> {
-        let same = |node: &Node| node.url == says.url || node.quic.is_some() && node.quic == says.quic;
+        let same = |node: &Node| node.has_address_of(says) || node.name == says.name;
         let twins = nodes.filter(|(name, node)| *name != me && !node.load.draining && same(node));
-        let Some((name, node)) = twins.min_by_key(|(name, _)| *name) else {
+        let Some((name, node)) = twins.min_by_key(|(name, node)| (!node.has_address_of(says), *name)) else {
             self.0 = None;
             return None;
         };
@@ -63,8 +64,11 @@ mod tests {
         }
         assert_eq!(look(7_000, &[itself, (&other, &copy)]).as_deref(), Some("b"));
         assert_eq!(look(8_000, &[itself, (&other, &b)]), None, "it has another one now");
+        let namesake = Node { name: says.name.clone(), ..node("b", 0) };
+        assert_eq!(look(9_000, &[itself, (&other, &namesake)]), None);
+        assert_eq!(look(12_000, &[itself, (&other, &namesake)]).as_deref(), Some("a"));
         let quic = |name: &str| Node { quic: Some("play:7777".into()), ..node(name, 0) };
-        let (says, b) = (quic("a"), quic("b"));
+        let (says, b, mut twin) = (quic("a"), quic("b"), Twin::default());
         twin.among(start, TTL, (&me, &says), [(&other, &b)].into_iter());
         assert!(twin.among(start + 2 * TTL, TTL, (&me, &says), [(&other, &b)].into_iter()).is_some());
     }
