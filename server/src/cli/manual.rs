@@ -1,14 +1,24 @@
 //! What shells and `man` want to know of the command line.
 
-use clap::{Command, error::ErrorKind};
+use clap::{Command, builder::Str, error::ErrorKind};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
 /// The script with which a shell completes commands and options of `program`.
-pub(super) fn completions(shell: Shell, mut command: Command, program: &str) -> String {
+pub(super) fn completions(shell: Shell, command: &Command, program: &str) -> String {
     let mut script = Vec::new();
-    generate(shell, &mut command, program, &mut script);
+    generate(shell, &mut without_hidden(command), program, &mut script);
     String::from_utf8_lossy(&script).into_owned()
+}
+
+/// What of a command is to be known: scripts would complete hidden options, too.
+fn without_hidden(command: &Command) -> Command {
+    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+    Command::new(command.get_name().to_owned())
+        .about(command.get_about().cloned())
+        .version(command.get_version().map(|version| Str::from(version.to_owned())))
+        .args(arguments)
+        .subcommands(command.get_subcommands().map(without_hidden))
 }
 
 /// The manual page, as roff, or that of a command, whose words are joined as in the name of its page
