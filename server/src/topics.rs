@@ -10,7 +10,7 @@
 //! | [`subscriptions`], [`publications`], [`wire`] | what the client of a game reads and publishes over its connection |
 //! | [`watched`] | where users are, for whoever watches them |
 //! | [`remote`], [`stream`], [`history`] | topics of many nodes, through Redis; what is said to it |
-//! | [`readers`] | how many may read, and how fast they may come |
+//! | [`readers`], [`spread`] | how many may read, how fast they may come, and in how many topics one may publish |
 //!
 //! **A reader is a place, not a queue.** An event is encoded once, kept in the topic's ring, and shared by
 //! all who read it. A reader has the id up to which it has read, and is woken when there is more. So one that
@@ -28,6 +28,7 @@ mod reader;
 mod readers;
 mod remote;
 mod ring;
+mod spread;
 mod stream;
 mod subscriptions;
 mod topic;
@@ -44,7 +45,7 @@ pub(crate) use subscriptions::Subscriptions;
 pub(crate) use watched::Watched;
 
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     config::Config,
     ground::{identity::RoomPattern, source::Source, tenure::Tenure},
     metrics::Metrics,
@@ -53,14 +54,19 @@ use parking_lot::Mutex;
 use readers::{Place, Readers};
 use remote::Remote;
 use ring::{Bounds, Ring};
+use spread::Spread;
 use std::{
     collections::HashMap,
     io,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use topic::Topic;
 
+/// The part of all topics that is for operators alone: one in so many.
+const OF_OPERATORS: usize = 4;
+/// How long a topic of many nodes is kept here that nobody reads any more: its history need not come again.
+const UNREAD: Duration = Duration::from_secs(10);
 /// Time between two looks at what is too old, and at who may read no longer.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -73,6 +79,7 @@ pub struct Topics {
     open: Vec<RoomPattern>,
     known: Mutex<Known>,
     readers: Arc<Readers>,
+    spread: Spread,
     watched: Arc<Watched>,
     /// Redis, if there are other nodes.
     remote: Option<Remote>,
@@ -93,6 +100,8 @@ struct Known {
 struct Found {
     topic: Arc<Topic>,
     has_history: bool,
+    /// Since when nobody reads it.
+    unread: Option<Instant>,
 }
 
 /// Why something is not published.
@@ -103,6 +112,16 @@ pub(crate) enum NotPublished {
         "{0} topics have a history, as many as may (max_topics): try again when some have been quiet for long"
     )]
     TooManyTopics(usize),
+    /// The source publishes in as many topics as it may.
+    #[error(
+        "{of} publishes in {most} topics, as many as one address may: try again when some have been quiet for long"
+    )]
+    TooManyOfAddress {
+        /// The source.
+        of: Source,
+        /// The limit.
+        most: usize,
+    },
     /// Redis does not take it. (Or it has taken it, and not said so in time.)
     #[error("it cannot be published now: {0}")]
     Unavailable(String),
@@ -113,6 +132,7 @@ impl NotPublished {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::TooManyTopics(_) => "too_many_topics",
+            Self::TooManyOfAddress { .. } => "too_many_topics_of_address",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -136,7 +156,7 @@ impl Topics {
             bytes: config.topic_history_bytes,
             age: config.topic_history_age,
         };
-        let start = |around| Remote::start(around, bounds, config.max_topics, clock, metrics.clone());
+        let start = |around| Remote::start(around, bounds, clock, metrics.clone());
         let remote = redis.map(start).transpose()?;
         let floor = EventId::at(clock.unix_ms(clock.now()));
         Ok(Arc::new(Self {
@@ -146,6 +166,7 @@ impl Topics {
             open: config.topics_open.clone(),
             known: Mutex::new(Known { topics: HashMap::new(), histories: 0, floor }),
             readers: Readers::new(config, most, metrics.clone()),
+            spread: Spread::new(config.max_topics, config.topic_history_age),
             remote,
             watched: Watched::new(metrics.clone()),
             metrics,
@@ -157,12 +178,23 @@ impl Topics {
         self.open.iter().any(|pattern| pattern.fits(name))
     }
 
-    /// Publishes something. Returns its id.
-    pub(crate) async fn publish(&self, name: &str, message: Message) -> Result<EventId, NotPublished> {
+    /// Publishes something. Returns its id. `of`: from where it comes; None: from an operator, who has topics
+    /// that nobody else can take.
+    pub(crate) async fn publish(
+        &self,
+        name: &str,
+        message: Message,
+        of: Option<Source>,
+    ) -> Result<EventId, NotPublished> {
+        if let Some(of) = of {
+            let published = self.spread.publishes(clock::now(), of, name);
+            published.map_err(|most| NotPublished::TooManyOfAddress { of, most })?;
+        }
+        let most = self.max - of.map_or(0, |_| self.max / OF_OPERATORS);
         let id = match &self.remote {
-            Some(remote) => remote.publish(name, message).await?,
+            Some(remote) => remote.publish(name, message, most).await?,
             None => {
-                let topic = self.topic_with_history(name)?;
+                let topic = self.topic_with_history(name, most)?;
                 topic.publish(self.now_ms(), message, &self.bounds)
             }
         };
@@ -226,23 +258,23 @@ impl Topics {
         if let Some(remote) = &self.remote {
             remote.follow(Arc::clone(&name), Arc::downgrade(&topic));
         }
-        known.topics.insert(name, Found { topic: topic.clone(), has_history: false });
+        known.topics.insert(name, Found { topic: topic.clone(), has_history: false, unread: None });
         self.metrics.topics.set(known.topics.len() as i64);
         topic
     }
 
     /// The topic, for one who publishes in it.
-    fn topic_with_history(&self, name: &str) -> Result<Arc<Topic>, NotPublished> {
+    fn topic_with_history(&self, name: &str, most: usize) -> Result<Arc<Topic>, NotPublished> {
         let mut known = self.known.lock();
         let Known { topics, histories, floor } = &mut *known;
         if let Some(found) = topics.get(name).filter(|found| found.has_history) {
             return Ok(found.topic.clone());
         }
-        if *histories >= self.max {
-            return Err(NotPublished::TooManyTopics(self.max));
+        if *histories >= most {
+            return Err(NotPublished::TooManyTopics(most));
         }
         *histories += 1;
-        let new = || Found { topic: self.new_topic(*floor), has_history: true };
+        let new = || Found { topic: self.new_topic(*floor), has_history: true, unread: None };
         let found = topics.entry(name.into()).or_insert_with(new);
         found.has_history = true;
         let topic = found.topic.clone();
@@ -264,20 +296,29 @@ impl Topics {
     /// Drops what is too old, and topics of which nobody has anything.
     fn tidy(&self) {
         self.watched.tidy();
+        let now = clock::now();
+        self.spread.tidy(now);
         let now_ms = self.now_ms();
         let mut known = self.known.lock();
         let Known { topics, histories, floor } = &mut *known;
-        topics.retain(|_, Found { topic, has_history }| {
+        topics.retain(|_, Found { topic, has_history, unread }| {
             topic.expire(now_ms, &self.bounds);
             // (Of one in which something is just being published, the next look tells.)
             let ended_at = topic.ended_at();
             *has_history = ended_at.is_none();
             // Whoever is about to read or publish has got it from here, and has a reference, too.
             if Arc::strong_count(topic) > 1 {
+                *unread = None;
                 return true;
             }
-            // Redis has it.
-            let ended_at = if self.remote.is_some() { Some(EventId::ZERO) } else { ended_at };
+            let ended_at = match &self.remote {
+                // Redis has it.
+                Some(_) => {
+                    let since = *unread.get_or_insert(now);
+                    (now.saturating_duration_since(since) >= UNREAD).then_some(EventId::ZERO)
+                }
+                None => ended_at,
+            };
             let Some(ended_at) = ended_at else { return true };
             *floor = ended_at.max(*floor);
             false

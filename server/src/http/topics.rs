@@ -101,8 +101,9 @@ pub(super) async fn publish(
 ) -> Result<HttpResponse, ApiError> {
     check_name(&name)?;
     // An operator may publish as fast as the server can.
-    if !state.access.is_operator(&request) {
-        state.topics.may_publish(source(&state, &request)).map_err(ApiError::too_often)?;
+    let of = (!state.access.is_operator(&request)).then(|| source(&state, &request));
+    if let Some(of) = of {
+        state.topics.may_publish(of).map_err(ApiError::too_often)?;
         who(&state, &request, &name, Right::Write).await?;
     }
     let As { event, latest } = said.into_inner();
@@ -113,7 +114,7 @@ pub(super) async fn publish(
     let kind = kind.transpose()?;
     let text = read_body(body).await?;
     state.may_change()?;
-    let id = state.topics.publish(&name, Message { text, kind, latest }).await?;
+    let id = state.topics.publish(&name, Message { text, kind, latest }, of).await?;
     Ok(HttpResponse::Ok().json(Published { id: id.to_string() }))
 }
 
@@ -213,10 +214,11 @@ impl std::convert::From<Refused> for ApiError {
 
 impl std::convert::From<NotPublished> for ApiError {
     fn from(error: NotPublished) -> Self {
-        let wait = match error {
-            NotPublished::TooManyTopics(_) => TRY_AGAIN,
-            NotPublished::Unavailable(_) => UNAVAILABLE,
+        let (status, wait) = match error {
+            NotPublished::TooManyTopics(_) => (StatusCode::SERVICE_UNAVAILABLE, TRY_AGAIN),
+            NotPublished::TooManyOfAddress { .. } => (StatusCode::TOO_MANY_REQUESTS, TRY_AGAIN),
+            NotPublished::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE),
         };
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string()).retry_after(wait)
+        ApiError::new(status, error.code(), error.to_string()).retry_after(wait)
     }
 }

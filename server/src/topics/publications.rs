@@ -53,6 +53,7 @@ struct Task {
 #[derive(Debug)]
 struct Wish {
     topic: String,
+    of: Source,
     /// What is to be published, or why nothing is.
     said: Result<Message, Refusal>,
 }
@@ -82,7 +83,7 @@ impl Publications {
         let said = may.and_then(|()| message(text, &event, latest));
         let task = self.task.get_or_insert_with(|| Task::start(topics.clone()));
         // The task is there for as long as this is.
-        let _ = task.to.send(Wish { topic, said });
+        let _ = task.to.send(Wish { topic, of: publisher.source, said });
         Ok(())
     }
 
@@ -122,9 +123,9 @@ impl Task {
         let (to, mut wishes) = mpsc::unbounded_channel();
         let (tell, answers) = mpsc::unbounded_channel();
         actix_rt::spawn(async move {
-            while let Some(Wish { topic, said }) = wishes.recv().await {
+            while let Some(Wish { topic, of, said }) = wishes.recv().await {
                 let published = match said {
-                    Ok(message) => topics.publish(&topic, message).await,
+                    Ok(message) => topics.publish(&topic, message, Some(of)).await,
                     Err(refusal) => {
                         let _ = tell.send(answer(&topic, Err(refusal)));
                         continue;

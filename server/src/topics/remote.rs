@@ -74,6 +74,7 @@ pub(crate) struct Surroundings {
 struct Publish {
     topic: Arc<str>,
     message: Message,
+    most: usize,
     tell: oneshot::Sender<Result<EventId, NotPublished>>,
     _place: OwnedSemaphorePermit,
 }
@@ -117,8 +118,6 @@ struct State {
     around: Surroundings,
     keys: Keys,
     bounds: Bounds,
-    /// Most topics of all nodes that have a history.
-    most: usize,
     publisher: Script,
     loader: Script,
     clock: Clock,
@@ -135,7 +134,6 @@ impl Remote {
     pub(super) fn start(
         around: Surroundings,
         bounds: Bounds,
-        most: usize,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
@@ -146,7 +144,6 @@ impl Remote {
             keys: Keys::new(around.way.prefix()),
             around,
             bounds,
-            most,
             publisher: stream::publisher(),
             loader: stream::loader(),
             clock,
@@ -169,12 +166,17 @@ impl Remote {
         Ok(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)), reads })
     }
 
-    /// Publishes something.
-    pub(super) async fn publish(&self, topic: &str, message: Message) -> Result<EventId, NotPublished> {
+    /// Publishes something, if fewer than `most` topics have a history, or this is one of them.
+    pub(super) async fn publish(
+        &self,
+        topic: &str,
+        message: Message,
+        most: usize,
+    ) -> Result<EventId, NotPublished> {
         let (tell, told) = oneshot::channel();
         let busy = |_| NotPublished::Unavailable("too many events wait for Redis".to_owned());
         let place = self.places.clone().try_acquire_owned().map_err(busy)?;
-        let _ = self.to.send(Publish { topic: topic.into(), message, tell, _place: place });
+        let _ = self.to.send(Publish { topic: topic.into(), message, most, tell, _place: place });
         let gone = |_| Err(NotPublished::Unavailable("the thread that asks Redis has ended".to_owned()));
         told.await.unwrap_or_else(gone)
     }
@@ -234,8 +236,8 @@ impl State {
     }
 
     async fn publish(&self, wish: Publish) {
-        let Publish { topic, message, tell, _place } = wish;
-        let call = stream::publish(&self.publisher, &self.keys, &topic, &message, self.most, &self.bounds);
+        let Publish { topic, message, most, tell, _place } = wish;
+        let call = stream::publish(&self.publisher, &self.keys, &topic, &message, most, &self.bounds);
         let answer: Result<Vec<String>, _> =
             self.ask(async |connection| call.invoke_async(connection).await).await;
         let published = answer.and_then(|answer| {
@@ -253,7 +255,7 @@ impl State {
             Err(failure) => warn!(topic = &*topic, %failure, "it cannot be published"),
         }
         let _ = tell.send(match published {
-            Ok(id) => id.ok_or(NotPublished::TooManyTopics(self.most)),
+            Ok(id) => id.ok_or(NotPublished::TooManyTopics(most)),
             Err(failure) => Err(NotPublished::Unavailable(failure.to_string())),
         });
     }

@@ -20,6 +20,10 @@ use driftless_proto::{
 };
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+/// Topics that a connection may begin to read in a second on average, and at once: each may be a whole history
+/// to be loaded.
+const READ_RATE: f64 = 5.0;
+const READS: f64 = 4.0 * MAX_TOPICS as f64;
 /// Bytes of topics that a connection may get at once.
 const BURST: f64 = 64.0 * 1024.0;
 /// Bytes of topics per second that a connection gets on average.
@@ -37,6 +41,8 @@ pub(crate) struct Subscriptions {
     first: usize,
     answers: VecDeque<Bytes>,
     publications: Publications,
+    /// Topics that it may begin to read.
+    reads: f64,
     /// Bytes that may be sent. Negative after a long event.
     credit: f64,
     credited: Instant,
@@ -67,6 +73,7 @@ impl Subscriptions {
             first: 0,
             answers: VecDeque::new(),
             publications: Publications::new(now),
+            reads: READS,
             credit: BURST,
             credited: now,
         }
@@ -83,7 +90,8 @@ impl Subscriptions {
     }
 
     /// The client wants to read a topic, or to read it no longer.
-    pub(crate) fn ask(&mut self, topics: &Topics, identity: &Identity, asked: ReadTopic) {
+    pub(crate) fn ask(&mut self, topics: &Topics, identity: &Identity, asked: ReadTopic, now: Instant) {
+        self.earn(now);
         let ReadTopic { topic: name, after, stop } = asked;
         self.all.retain(|read| *read.name != *name);
         if stop {
@@ -127,7 +135,7 @@ impl Subscriptions {
     }
 
     fn find(
-        &self,
+        &mut self,
         topics: &Topics,
         identity: &Identity,
         name: &str,
@@ -142,6 +150,10 @@ impl Subscriptions {
         if !may_read(topics, identity, name) {
             return Err(("forbidden", forbidden(identity, name)));
         }
+        if self.reads < 1.0 {
+            return Err(("too_often", format!("a client may begin to read {READ_RATE} topics a second")));
+        }
+        self.reads -= 1.0;
         let topic = topics.topic(name);
         Ok(Subscription { name: name.into(), topic, from: From::Start(Since::of(after)), seen: 0 })
     }
@@ -170,8 +182,7 @@ impl Subscriptions {
         if !self.due {
             return None;
         }
-        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
-        (self.credit, self.credited) = ((self.credit + passed * RATE).min(BURST), now);
+        self.earn(now);
         let answer = self.answers.pop_front().or_else(|| self.publications.next());
         let message = answer.or_else(|| self.read());
         match &message {
@@ -179,6 +190,14 @@ impl Subscriptions {
             None => self.due = false,
         }
         message
+    }
+
+    /// Time has passed.
+    fn earn(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
+        self.credit = (self.credit + passed * RATE).min(BURST);
+        self.reads = (self.reads + passed * READ_RATE).min(READS);
+        self.credited = now;
     }
 
     fn read(&mut self) -> Option<Bytes> {
