@@ -24,7 +24,7 @@ use tracing::warn;
 /// What a file of carried rooms begins with.
 const MAGIC: &[u8; 7] = b"DRIFTCA"; // and the layout
 /// The layout of [`Room`], and of all that is in it, wherever rooms are written. Raise it with every change.
-pub(crate) const LAYOUT: u8 = 13;
+pub(crate) const LAYOUT: u8 = 14;
 /// Most bytes of a file.
 const MOST: u64 = 1 << 30;
 /// Bytes that are written to see whether there is space.

@@ -23,8 +23,12 @@ pub(crate) fn now() -> Instant {
 pub struct Machine {
     /// What tells its boots apart.
     pub boot: Arc<str>,
-    /// What its clock shows, as the time since 1970, at an instant.
-    pub shows: (Duration, Instant),
+    /// A moment of it.
+    pub at: Instant,
+    /// What its clock shows then, as the time since 1970.
+    pub shows: Duration,
+    /// How long it has been running then.
+    pub up: Duration,
 }
 
 thread_local! {
@@ -36,14 +40,31 @@ impl Machine {
     pub fn enter(self) {
         MACHINE.set(Some(self));
     }
+
+    fn passed(&self) -> Duration {
+        now().saturating_duration_since(self.at)
+    }
 }
 
 /// The time of day, as the time since 1970. It may be set while the server runs.
 pub(crate) fn time_of_day() -> Duration {
     MACHINE.with_borrow(|machine| match machine {
-        Some(Machine { shows: (shown, at), .. }) => *shown + now().saturating_duration_since(*at),
+        Some(machine) => machine.shows + machine.passed(),
         None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     })
+}
+
+/// How long the machine has been running, including the time during which it was asleep: a clock that nobody
+/// sets. None: unknown.
+pub(crate) fn uptime() -> Option<Duration> {
+    let of_system = || {
+        let text = fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = text.split(' ').next()?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    };
+    let simulated =
+        MACHINE.with_borrow(|machine| machine.as_ref().map(|machine| machine.up + machine.passed()));
+    simulated.or_else(of_system)
 }
 
 /// A span in milliseconds.

@@ -507,8 +507,8 @@ mod tests {
     fn the_queues_clock_goes_on_evenly_when_the_systems_is_set() {
         let before = unix_ms();
         for hours in [1, 1_000_000] {
-            let shown = Duration::from_secs(hours * 3_600);
-            Machine { boot: "".into(), shows: (shown, clock::now()) }.enter();
+            let shows = Duration::from_secs(hours * 3_600);
+            Machine { boot: "".into(), at: clock::now(), shows, up: Duration::ZERO }.enter();
             assert!((before..before + 3_600_000).contains(&unix_ms()));
         }
     }

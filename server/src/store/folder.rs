@@ -587,8 +587,9 @@ mod tests {
     #[test]
     fn of_a_room_whose_frames_found_no_place_the_clock_says_how_far_it_came() {
         let folder = folder();
+        let at = || super::super::machine::tests::long_ago();
         let row =
-            |id, segment| Row { segment, at_ms: 0, ..super::super::row::tests::row(id, &id.to_string()) };
+            |id, segment| Row { segment, at: at(), ..super::super::row::tests::row(id, &id.to_string()) };
         let mut log = Vec::new();
         for number in 1..=2 {
             log.push(Log::new(Segment::create(folder.path(), number, &Footing::default()).unwrap()));

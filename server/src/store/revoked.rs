@@ -68,7 +68,7 @@ impl RevokedUsers {
             );
             io::Error::new(ErrorKind::InvalidData, line)
         })?;
-        let passed = moment.since(&at);
+        let passed = moment.since(&at).unwrap_or_default();
         for (user, left_ms) in left_ms {
             let left = Duration::from_millis(left_ms).saturating_sub(passed);
             if !left.is_zero() {

@@ -1,9 +1,9 @@
 //! A checkpoint as it is stored.
 
-use super::machine::now_ms;
+use super::machine::Moment;
 use crate::{
     carry::{self, LAYOUT},
-    clock::boot,
+    clock::millis,
     ground::durability::Durability,
 };
 use serde::{Deserialize, Serialize};
@@ -13,15 +13,15 @@ use std::time::Duration;
 const KERNEL: Duration = Duration::from_secs(30);
 /// However far ahead the clock seems to be: numbers of ticks are not for nothing.
 const MOST_PASSED: Duration = Duration::from_secs(24 * 3600);
+/// What counts as the time since a checkpoint if the clock is behind that: longer than a disk fails unseen.
+const UNKNOWN: Duration = Duration::from_secs(3600);
 
 /// A checkpoint of a room. Its layout is part of [`LAYOUT`].
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Row {
-    /// Which boot of which machine: see [`boot`].
-    pub boot: String,
-    /// When it was taken, milliseconds since 1970, by the system's clock.
-    pub at_ms: u64,
+    /// When it was taken.
+    pub at: Moment,
     /// How much time of what came after it may be lost if the machine dies, milliseconds: what was not yet on
     /// the disk.
     pub losable_ms: u64,
@@ -47,8 +47,8 @@ pub(super) struct Beginning {
 impl Row {
     /// A checkpoint taken now. `sync`: the time between two synchronisations of the journal, zero for never.
     pub(crate) fn now(room: carry::Room, stopped: bool, sync: Duration) -> Self {
-        let (boot, at_ms, losable_ms) = (boot().to_string(), now_ms(), losable(sync).as_millis() as u64);
-        Self { boot, at_ms, losable_ms, frame: 0, segment: 0, stopped, room }
+        let losable_ms = losable(sync).as_millis() as u64;
+        Self { at: Moment::now(), losable_ms, frame: 0, segment: 0, stopped, room }
     }
 
     /// The room's name.
@@ -66,9 +66,9 @@ impl Row {
         self.room.durability == Durability::Journal
     }
 
-    /// How long ago it was taken, by the system's clock.
+    /// How long ago it was taken.
     pub(crate) fn age(&self) -> Duration {
-        Duration::from_millis(now_ms().saturating_sub(self.at_ms))
+        Moment::now().since(&self.at).unwrap_or_default()
     }
 
     /// Bytes that it takes.
@@ -106,20 +106,21 @@ impl Row {
 
     /// The last tick that anybody may have seen, if the frames that were found go up to tick `newest`.
     pub(super) fn until(&self, newest: u32, refused: bool) -> u32 {
-        self.until_at(newest, refused, &boot(), now_ms())
+        self.until_at(newest, refused, &Moment::now())
     }
 
     /// While the machine runs, no frame is lost, unless some were `refused` since the newest of them. After
     /// that, at least what may not have been on the disk is; and if that fails, more is: then the time until
-    /// now tells, by a clock that may have been set meanwhile.
-    fn until_at(&self, newest: u32, refused: bool, boot: &str, now_ms: u64) -> u32 {
-        if self.boot == boot && !boot.is_empty() && !refused {
+    /// now tells, if the machine was started again by a clock that may have been set meanwhile.
+    fn until_at(&self, newest: u32, refused: bool, now: &Moment) -> u32 {
+        if now.is_of_the_boot_of(&self.at) && !refused {
             return newest;
         }
         let ticks = |ms: u64| u64::from(self.room.setup.tick_rate).saturating_mul(ms).div_ceil(1_000);
         let least = u64::from(newest) + ticks(self.losable_ms);
-        let passed = u64::from(self.room.carried.last_tick()) + ticks(now_ms.saturating_sub(self.at_ms)) + 1;
-        let until = passed.clamp(least, least + ticks(MOST_PASSED.as_millis() as u64));
+        let passed = now.since(&self.at).unwrap_or(UNKNOWN);
+        let by_clock = u64::from(self.room.carried.last_tick()) + ticks(millis(passed)) + 1;
+        let until = by_clock.clamp(least, least + ticks(MOST_PASSED.as_millis() as u64));
         u32::try_from(until).unwrap_or(u32::MAX)
     }
 
@@ -141,7 +142,7 @@ fn losable(sync: Duration) -> Duration {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
+    use super::{super::machine::tests::moment, *};
     use crate::{
         ground::{id::RoomId, shared::RoomShared, sight::Spectating},
         registry::Maker,
@@ -171,42 +172,54 @@ pub(super) mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const RATE: u32 = 20;
 
-    /// A checkpoint of tick 1,000, taken at second 5,000.
+    /// A checkpoint of tick 1,000, taken at second 5,000, when the machine had been running for 200.
     fn before(sync: Duration) -> Row {
         let start = Start { tick: 1_000, schema: 0, state: Vec::new(), room: RoomState::default() };
         let spectating = Spectating { max: 0, delay_ms: 0 };
         let carried = Carried::recorded("den".into(), "cursors".into(), start, spectating).unwrap();
         let (setup, maker, durability) = (Setup::new(7, RATE), Maker::Operator, Durability::Journal);
         let row = Row::now(carry::Room { setup, maker, durability, carried }, false, sync);
-        Row { boot: "before".into(), at_ms: 5_000_000, ..row }
+        Row { at: moment("before", 200, 5_000), ..row }
     }
 
     // Promise 2: "A client never applies a state older than one it has applied."
     #[test]
     fn ticks_go_on_above_all_that_anybody_has_seen_whatever_the_clock_says() {
         let row = before(SECOND);
-        let until = |newest, boot, now_s: u64| row.until_at(newest, false, boot, now_s * 1_000);
+        let until = |newest, boot, now_s| row.until_at(newest, false, &moment(boot, 203, now_s));
         // The process was killed, 3 s after the checkpoint: everything is there.
         for now_s in [0, 4_000, 5_003, 900_000] {
             assert_eq!(until(1_060, "before", now_s), 1_060);
         }
-        assert_eq!(row.until_at(1_060, true, "before", 5_000_000), 1_060 + 3 * RATE, "frames found no place");
-        // The machine died then, and its clock is behind, or right, or ahead: its journal has ticks up to
-        // 1,045, and those of up to three seconds more may be lost.
-        for now_s in [0, 4_999, 5_000, 5_003] {
+        // Then, frames found no place for 100 s.
+        for now_s in [0, 5_103, 900_000] {
+            let now = moment("before", 303, now_s);
+            assert_eq!(
+                row.until_at(1_060, true, &now),
+                1_000 + 103 * RATE + 1,
+                "by a clock that nobody sets"
+            );
+        }
+        // The machine died then, and its clock is right: its journal has ticks up to 1,045, and those of up
+        // to three seconds more may be lost.
+        for now_s in [5_000, 5_003] {
             assert_eq!(until(1_045, "after", now_s), 1_045 + 3 * RATE);
         }
         assert_eq!(until(1_045, "after", 5_103), 1_000 + 103 * RATE + 1, "the disk may have failed");
         for now_s in [1 << 32, u64::MAX / 1_000] {
             assert_eq!(until(1_045, "after", now_s), 1_045 + (3 + 24 * 3_600) * RATE, "not the year 2106");
         }
-        assert_eq!(until(1_045, "", 0), 1_045 + 3 * RATE, "unknown");
+        assert_eq!(until(1_045, "", 5_000), 1_045 + 3 * RATE, "unknown");
+        for now_s in [0, 4_999] {
+            assert_eq!(until(1_045, "after", now_s), 1_000 + 3_600 * RATE + 1, "a clock that is behind");
+        }
         assert_eq!(until(u32::MAX - 1, "after", 0), u32::MAX);
     }
 
     #[test]
     fn what_the_kernel_writes_when_it_likes_may_be_lost_for_longer() {
-        assert_eq!(before(Duration::ZERO).until_at(1_000, false, "after", 0), 1_000 + 61 * RATE);
-        assert_eq!(before(SECOND / 10).until_at(1_000, false, "after", 0), 1_000 + 24);
+        let now = moment("after", 0, 5_000);
+        assert_eq!(before(Duration::ZERO).until_at(1_000, false, &now), 1_000 + 61 * RATE);
+        assert_eq!(before(SECOND / 10).until_at(1_000, false, &now), 1_000 + 24);
     }
 }

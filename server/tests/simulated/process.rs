@@ -294,6 +294,7 @@ impl Process<'_, '_> {
                 What::Kill { lasts } => return Some(self.die(Death::Process, lasts)),
                 What::PowerCut { lasts, ahead } => {
                     self.world.set_clock(ahead);
+                    self.world.store.correct_clock(now);
                     return Some(self.die(Death::Machine, lasts));
                 }
                 What::ClockIsSet { .. } => {
@@ -346,7 +347,7 @@ impl Process<'_, '_> {
         *room_may_be_lost =
             loss == Loss::All || is_young || (loss > Loss::NOTHING && loss.covers(*now - *made_at));
         self.world.lose(death, lasts);
-        self.world.store.die(death, &self.server);
+        self.world.store.die(death, &self.server, self.world.now);
         Ended::Down { until: self.world.now + lasts, left: Left::Nothing }
     }
 

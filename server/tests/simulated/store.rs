@@ -23,6 +23,8 @@ const SLACK: Duration = Duration::from_millis(600);
 const RETRY: Duration = Duration::from_secs(1);
 const TASKS: [Task; 3] = [Task::Checkpoints, Task::Segments, Task::Synchronisation];
 const PAGE: usize = 4096;
+/// A clock that is so far behind is seen to be.
+const FAR_BEHIND: Duration = Duration::from_secs(3_600);
 
 /// How much of what happened last may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,8 +43,12 @@ pub struct Store {
     slow_until: BTreeMap<Task, Time>,
     looks_at: Time,
     boots: u32,
+    /// When the machine was started.
+    booted: Time,
     /// How far the machine's clock is ahead of the world's, which began at [`BEGINNING`].
     clock: Duration,
+    /// How far it has been at most.
+    furthest: Duration,
     /// How long the server stood still.
     pub stood: Duration,
     /// The newest tick that anybody was sent, by room.
@@ -70,7 +76,9 @@ impl Store {
             slow_until: BTreeMap::new(),
             looks_at: Time::ZERO,
             boots: 0,
+            booted: Time::ZERO,
             clock: BEGINNING,
+            furthest: BEGINNING,
             stood: Duration::ZERO,
             shown: BTreeMap::new(),
         }
@@ -99,7 +107,8 @@ impl Store {
 
     /// The machine that a process is on which begins now.
     pub fn machine(&self, now: Time, at: Instant) -> Machine {
-        Machine { boot: format!("boot {}", self.boots).into(), shows: (self.time_of_day(now), at) }
+        let boot = format!("boot {}", self.boots).into();
+        Machine { boot, at, shows: self.time_of_day(now), up: now - self.booted }
     }
 
     /// What its clock shows.
@@ -111,6 +120,15 @@ impl Store {
     pub fn set_clock(&mut self, ahead: i32) {
         let by = Duration::from_millis(ahead.unsigned_abs().into());
         self.clock = if ahead < 0 { self.clock.saturating_sub(by) } else { self.clock + by };
+        self.furthest = self.furthest.max(self.clock);
+    }
+
+    /// The machine dies. If its disk takes nothing and its clock is a little behind after that, nobody knows
+    /// what was shown: then somebody has set it right.
+    pub fn correct_clock(&mut self, now: Time) {
+        if self.is_failing(now) && self.furthest - self.clock < FAR_BEHIND {
+            self.clock = self.furthest;
+        }
     }
 
     /// Something happens to the disk.
@@ -166,12 +184,14 @@ impl Store {
     }
 
     /// The server's process dies, with its machine or not.
-    pub fn die(&mut self, death: Death, server: &Interior) {
+    pub fn die(&mut self, death: Death, server: &Interior, now: Time) {
         self.disk.begin_to_die();
         server.keep(Task::Checkpoints);
         self.disk.die(death);
         self.stood = Duration::ZERO;
-        self.boots += u32::from(death == Death::Machine);
+        if death == Death::Machine {
+            (self.boots, self.booted) = (self.boots + 1, now);
+        }
         self.slow_until.clear();
     }
 

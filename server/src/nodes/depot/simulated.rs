@@ -135,11 +135,16 @@ thread_local! {
 
 impl State {
     fn row(self, page: &Page) -> Row {
-        LIKE.with(|like| Row { at_ms: self.life, frame: self.progress, segment: page.number, ..like.clone() })
+        LIKE.with(|like| Row {
+            losable_ms: self.life,
+            frame: self.progress,
+            segment: page.number,
+            ..like.clone()
+        })
     }
 
     fn bytes(row: &Row) -> Bytes {
-        [row.at_ms, row.frame, row.segment].map(u64::to_le_bytes).concat().into()
+        [row.losable_ms, row.frame, row.segment].map(u64::to_le_bytes).concat().into()
     }
 
     /// How a room goes on that is kept so.
