@@ -30,6 +30,8 @@ pub struct Excuses {
     loss_until: Time,
     /// The server may say that it stops.
     stop_until: Time,
+    /// A token of it may have expired on its way, because the clock was set ahead.
+    expired_until: Time,
     /// An operator has removed it.
     pub kicked: bool,
     /// Its access was revoked.
@@ -63,6 +65,7 @@ impl Excuses {
             silence_until: Time::ZERO,
             loss_until: Time::ZERO,
             stop_until: Time::ZERO,
+            expired_until: Time::ZERO,
             kicked: false,
             revoked: false,
             tight: setting.is_tight(),
@@ -109,6 +112,11 @@ impl Excuses {
     pub fn stopped(&mut self, now: Time, lasts: Duration) {
         self.unanswered(now, lasts);
         self.stop_until = self.silence_until;
+    }
+
+    /// The clock by which tokens are valid was set ahead.
+    pub fn tokens_may_expire(&mut self, now: Time) {
+        self.expired_until = now + GRACE;
     }
 
     /// Its seat may be lost from now on.
@@ -174,7 +182,7 @@ impl Excuses {
                 Some(CloseCode::Kicked) => self.kicked,
                 // It was asked for a fresh one in time, unless that took long.
                 Some(CloseCode::TokenExpired) => {
-                    self.keeps_its_token || troubled || now <= self.silence_until
+                    self.keeps_its_token || troubled || now <= self.silence_until.max(self.expired_until)
                 }
                 Some(CloseCode::SlowConsumer) => now <= self.slow_until,
                 _ => self.revoked,

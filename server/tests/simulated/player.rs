@@ -49,6 +49,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Shortest time after which a state is given up that nothing else is sent after.
 const PROBE: Duration = Duration::from_millis(250);
+/// How late something is that had to be sent again where nothing is lost, both ways.
+const ONE_LATE: Duration = Duration::from_millis(500);
 /// Bytes of a datagram: what QUIC guarantees.
 pub const DATAGRAM: usize = 1162;
 /// A player, who may come and go.
@@ -83,9 +85,9 @@ pub struct Player {
     heard: Time,
     /// When the last message came.
     received: Time,
-    /// When its newest state came, and how many datagrams were lost up to then, both ways.
+    /// When its newest state came, and how many datagrams were lost up to then, up and down.
     state_at: Time,
-    lost_before: u32,
+    lost_before: (u32, u32),
     /// When it came to know of its seat.
     pub seated_at: Time,
     /// When the server knows again what it has.
@@ -132,7 +134,7 @@ impl Player {
             heard: Time::ZERO,
             received: Time::ZERO,
             state_at: Time::ZERO,
-            lost_before: 0,
+            lost_before: (0, 0),
             seated_at: Time::ZERO,
             settled_at: Time::ZERO,
             calm_since: Time::ZERO,
@@ -173,9 +175,10 @@ impl Player {
         (self.network, self.calm_since) = (network, now);
     }
 
-    /// The number of the player's seat.
+    /// The number of the player's seat, if it knows which it has.
     pub fn seat(&self) -> Option<u32> {
-        self.core.as_ref()?.welcome().map(|welcome| welcome.player)
+        let welcome = self.core.as_ref()?.welcome().filter(|_| !self.rejoins)?;
+        Some(welcome.player)
     }
 
     /// Whether it is in the room, as far as it knows.
@@ -576,15 +579,18 @@ impl Player {
             return Ok(());
         }
         let line = self.line.and_then(|line| lines.get(&line));
-        let lost = line.map_or(0, |line| line.up.lost + line.down.lost);
+        let lost = line.map_or((0, 0), |line| (line.up.lost, line.down.lost));
         if self.state_at == now {
             self.lost_before = lost;
         }
         let round_trip = 2 * Duration::from_millis(u64::from(self.network.delay + self.network.jitter));
         let tick = Duration::from_secs(1) / setting.tick_rate;
-        // Whatever is lost costs a probe timeout at most.
-        let again = PROBE.max(round_trip * 3 / 2 + 2 * tick) * lost.saturating_sub(self.lost_before);
-        let most = Duration::from_secs(1) + 2 * round_trip + 4 * tick + again;
+        let probe = PROBE.max(round_trip * 3 / 2 + 2 * tick);
+        // A state that is lost costs a probe timeout at most; an acknowledgement, the time until the next
+        // input, which repeats it. Spectators have no inputs.
+        let up = if self.spectates { lost.0.saturating_sub(self.lost_before.0) } else { 0 };
+        let again = (probe + 2 * tick) * (up + lost.1.saturating_sub(self.lost_before.1));
+        let most = ONE_LATE + 2 * round_trip + 8 * tick + again;
         let waits = now - self.state_at.max(self.calm_since);
         keep(4, waits <= most, || format!("has had no state for {waits:?}"))
     }

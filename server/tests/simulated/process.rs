@@ -96,8 +96,10 @@ pub fn run(world: &mut World<'_>, left: Left) -> Result<Ended, Broken> {
             (ended, PANIC.take().flatten())
         };
         match scope.spawn(run).join() {
+            // That a server panics that is dropped in the middle is no fault of it.
+            Ok((Err(broken), _)) => Err(broken),
             Ok((ended, None)) => ended,
-            Ok((_, Some(panic))) => Err(Broken { promise: 6, what: panic }),
+            Ok((Ok(_), Some(panic))) => Err(Broken { promise: 6, what: panic }),
             Err(_) => Err(Broken { promise: 0, what: "the simulation itself panicked".to_owned() }),
         }
     })

@@ -377,6 +377,9 @@ impl<'a> World<'a> {
         // Those that are under way are valid for longer.
         let until = self.players.iter_mut().filter_map(|player| player.valid_until.as_mut());
         until.for_each(|until| *until += back);
+        if ahead > 0 {
+            self.players.iter_mut().for_each(|player| player.excuses.tokens_may_expire(self.now));
+        }
     }
 
     pub fn play_clients(&mut self) -> Kept {
