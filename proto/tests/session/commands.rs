@@ -62,6 +62,17 @@ fn skipped_command_is_unexpected() {
     assert_eq!(pair.server.closing(), Some(CloseCode::Unexpected));
 }
 
+// Promise 9: an earlier connection may have brought a command that is carried out after the resume.
+#[test]
+fn command_that_is_done_need_not_come_by_this_connection() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.server.done_commands(1);
+    pair.deliver_to_server(command(2));
+    pair.assert_healthy();
+    pair.deliver_to_server(command(4));
+    assert_eq!(pair.server.closing(), Some(CloseCode::Unexpected));
+}
+
 #[test]
 fn command_longer_than_allowed_is_refused() {
     let mut pair = Pair::joined(Delivery::Ordered);

@@ -208,4 +208,33 @@ fn a_server_that_dies_after_it_stood_still_goes_back_to_before() {
     );
 }
 
+// Promise 9: a command that had come by the connection before was carried out after the welcome. Its player
+// heard so and did not send it again, which was called a gap.
+#[test]
+fn a_command_that_is_carried_out_after_a_resume_need_not_come_again() {
+    let lossy = |delay, jitter, loss, twice| Conditions { delay, jitter, loss, twice };
+    holds(
+        3_096,
+        Setting {
+            tick_rate: 10,
+            timeout: 5_000,
+            client_timeout: 5_000,
+            window: 4_000,
+            play: Play::Hands,
+            durability: Durability::Journal,
+            checkpoints: 500,
+            synchronisations: 100,
+            ..SETTING
+        },
+        [
+            (807, What::Join { player: 0, datagrams: false, network: lossy(150, 15, 0, 0) }),
+            (1_389, What::Join { player: 3, datagrams: false, network: lossy(20, 15, 24, 1) }),
+            (1_963, What::Join { player: 2, datagrams: true, network: lossy(150, 60, 27, 0) }),
+            (1_987, What::Join { player: 1, datagrams: true, network: lossy(20, 3, 25, 5) }),
+            (3_349, What::Cut { player: 1, notice: Notice::Server }),
+            (8_867, What::Deaf { player: 3, lasts: 5_500 }),
+        ],
+    );
+}
+
 const FAR: Conditions = Conditions { delay: 150, jitter: 3, loss: 0, twice: 0 };

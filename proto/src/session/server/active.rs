@@ -151,6 +151,9 @@ impl<S: StateTick> Active<S> {
     /// The room has carried out the commands up to this one, and they will not be undone.
     pub(super) fn done_commands(&mut self, sequence: u64) {
         self.command_done = Some(sequence);
+        // Some may have come by an earlier connection: a peer that hears so before it sends them again does
+        // not.
+        self.command_received = self.command_received.max(sequence);
     }
 
     /// Number of states that may be in flight now.
