@@ -1,6 +1,6 @@
 //! What shells and `man` want to know of the command line.
 
-use clap::{Command, builder::Str, error::ErrorKind};
+use clap::{Command, error::ErrorKind};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
@@ -14,11 +14,18 @@ pub(super) fn completions(shell: Shell, command: &Command, program: &str) -> Str
 /// What of a command is to be known: scripts would complete hidden options, too.
 fn without_hidden(command: &Command) -> Command {
     let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
-    Command::new(command.get_name().to_owned())
-        .about(command.get_about().cloned())
-        .version(command.get_version().map(|version| Str::from(version.to_owned())))
+    let shown = Command::new(command.get_name().to_owned())
         .args(arguments)
-        .subcommands(command.get_subcommands().map(without_hidden))
+        .subcommands(command.get_subcommands().map(without_hidden));
+    let shown = match command.get_about() {
+        Some(about) => shown.about(about.clone()),
+        None => shown,
+    };
+    match command.get_version() {
+        // It counts that there is one: no script says which.
+        Some(_) => shown.version(env!("CARGO_PKG_VERSION")),
+        None => shown,
+    }
 }
 
 /// The manual page, as roff, or that of a command, whose words are joined as in the name of its page

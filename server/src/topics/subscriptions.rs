@@ -20,8 +20,8 @@ use driftless_proto::{
 };
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-/// Topics that a connection may begin to read in a second on average, and at once: each may be a whole history
-/// to be loaded.
+/// Topics that a connection may begin to read in a second on average, and at once: for each, a whole history
+/// may have to be loaded.
 const READ_RATE: f64 = 5.0;
 const READS: f64 = 4.0 * MAX_TOPICS as f64;
 /// Bytes of topics that a connection may get at once.

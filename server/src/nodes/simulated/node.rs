@@ -37,7 +37,7 @@ const WAITS: Duration = Duration::from_secs(1);
 pub(super) enum Heard {
     Answer(Answer),
     Written(Vec<Wrote>),
-    Read(Option<Option<Saved>>),
+    Read { read: Option<Option<Saved>>, forgets: u32 },
 }
 
 /// What it was asked for.
@@ -56,7 +56,7 @@ pub(super) enum Later {
     /// One of another node is made.
     Makes { room: Arc<str>, offered: Epoch, grant: Grant, state: State },
     /// One is restored.
-    GoesOn { room: Arc<str>, grant: Grant, state: State },
+    GoesOn { room: Arc<str>, grant: Grant, state: State, forgets: u32 },
 }
 
 enum Drain {
@@ -304,7 +304,7 @@ impl Process {
                     self.let_go(now, &room, &grant);
                 }
             }
-            Later::GoesOn { room, grant, state } => {
+            Later::GoesOn { room, grant, state, forgets } => {
                 if !self.has(&room, &grant) {
                     return;
                 }
@@ -312,7 +312,7 @@ impl Process {
                     return self.leave(now, &room);
                 }
                 scene.tell(format_args!("node {}: {room} goes on from {state:?}", self.address.node));
-                scene.promises.goes_on(&room, state);
+                scene.promises.goes_on(&room, state, forgets);
                 self.begin(room, grant, state);
             }
         }
@@ -433,12 +433,13 @@ impl Process {
             return;
         }
         match heard {
-            Some(Heard::Read(Some(Some(saved)))) => {
+            Some(Heard::Read { read: Some(Some(saved)), forgets }) => {
                 let most = if scene.one_in(6) { 1_500 } else { 30 };
-                self.later(scene, most, Later::GoesOn { room, grant, state: State::restored(&saved) });
+                let state = State::restored(&saved);
+                self.later(scene, most, Later::GoesOn { room, grant, state, forgets });
             }
             // What is there is of no use to anybody any more.
-            Some(Heard::Read(Some(None))) => {
+            Some(Heard::Read { read: Some(None), .. }) => {
                 grant.begins();
                 self.leave(now, &room);
             }
@@ -600,6 +601,6 @@ impl Process {
 fn answer(heard: Result<Heard, Failure>) -> Result<Answer, Failure> {
     heard.map(|heard| match heard {
         Heard::Answer(answer) => answer,
-        Heard::Written(_) | Heard::Read(_) => unreachable!("another question"),
+        Heard::Written(_) | Heard::Read { .. } => unreachable!("another question"),
     })
 }

@@ -72,11 +72,14 @@ impl Promises {
         });
     }
 
-    /// A room goes on from what is kept of it.
-    pub(super) fn goes_on(&mut self, room: &str, state: State) {
+    /// A room goes on from what is kept of it. Redis had forgotten so often when that was read: if it has
+    /// forgotten since who goes on with the room, who had it before may have written once more.
+    pub(super) fn goes_on(&mut self, room: &str, state: State, forgets: u32) {
+        self.stays(state, forgets);
         let kept = self.kept.get(room).filter(|(kept, ..)| kept.life == state.life);
         let kept = kept.map_or(0, |(kept, ..)| kept.progress);
-        self.keep(state.progress >= kept, "a room does not go on from all that is kept", || {
+        let has_all = state.progress >= kept || forgets != self.forgets;
+        self.keep(has_all, "a room does not go on from all that is kept", || {
             format!("{room}: {state:?} of {kept}")
         });
         self.published.insert(state.life, state.progress);

@@ -132,7 +132,8 @@ impl Redis {
                 Heard::Written(entries.iter().map(&mut write).collect())
             }
             Asks::Read(room, epoch) => {
-                Heard::Read(self.model.read(now, (room, &me, *epoch)).map(|saved| saved.cloned()))
+                let read = self.model.read(now, (room, &me, *epoch)).map(|saved| saved.cloned());
+                Heard::Read { read, forgets: scene.promises.forgets }
             }
         };
         self.tell(scene);
