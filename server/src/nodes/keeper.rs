@@ -423,7 +423,7 @@ impl Keeper {
 
     fn claim(&mut self, room: &Arc<str>, waiter: Waiter) {
         let claim = match self.transfers.may_have(room) {
-            true => Claim::Unknown("the room is just coming from another node"),
+            true => Claim::Unknown("the room is on its way, and it is not known yet whose it is"),
             false => self.core.claim(Instant::now(), room),
         };
         match claim {

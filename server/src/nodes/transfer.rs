@@ -159,10 +159,11 @@ impl Transfers {
         true
     }
 
-    /// Whether the room may be this node's already: it has asked for it, and has no answer yet. Then nobody
-    /// here claims it.
+    /// Whether the room may be this node's already, or still: it has asked for it, or offered it, and does not
+    /// know whose it is. Then nobody here claims it: what is answered would be of another epoch.
     pub(super) fn may_have(&self, room: &str) -> bool {
-        self.taking.get(room).is_some_and(|taking| matches!(taking.step, Coming::Take { .. }))
+        self.giving.contains_key(room)
+            || self.taking.get(room).is_some_and(|taking| matches!(taking.step, Coming::Take { .. }))
     }
 
     /// The room cannot go on here.

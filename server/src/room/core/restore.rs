@@ -183,8 +183,10 @@ impl RoomCore {
         for player in removed {
             self.remove(player);
         }
-        if !inputs.is_sorted_by_key(|(player, ..)| *player) {
-            return Err("its journal has inputs that are not in the order of their players".into());
+        if !inputs.is_sorted_by_key(|(player, ..)| *player) || tick.is_none() && !inputs.is_empty() {
+            return Err(
+                "its journal has inputs that are not in the order of their players, or of no tick".into()
+            );
         }
         for (player, number, moment, input) in inputs {
             let moment = moment.map(Moment::of_parts);

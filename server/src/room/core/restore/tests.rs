@@ -447,6 +447,9 @@ fn a_room_whose_journal_is_of_no_use_goes_back_to_its_checkpoint_and_says_so() {
     let mut unordered = failed(&room);
     unordered.frames[0].inputs = [2, 1].map(|player| (player, 1, None, Vec::new())).into();
     assert!(restore(unordered, &kind()).unwrap_err().contains("not in the order of their players"));
+    let mut without_tick = failed(&room);
+    (without_tick.frames[0].tick, without_tick.frames[0].inputs) = (None, vec![(1, 1, None, Vec::new())]);
+    assert!(restore(without_tick, &kind()).unwrap_err().contains("or of no tick"));
     let mut changed = failed(&room);
     changed.frames.iter_mut().for_each(|frame| frame.checksum = frame.checksum.map(|checksum| checksum ^ 1));
     let (restored, why) = restore_or_go_back(changed, &kind()).unwrap();
