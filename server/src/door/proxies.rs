@@ -38,9 +38,13 @@ impl Proxies {
         if !self.trust(peer) {
             return Source::of(peer);
         }
-        let (name, address_of): (_, fn(&[u8]) -> Option<IpAddr>) = match self.header {
-            ProxyHeader::XForwardedFor => (header::X_FORWARDED_FOR, node),
-            ProxyHeader::Forwarded => (header::FORWARDED, forwarded_for),
+        let name = match self.header {
+            ProxyHeader::XForwardedFor => header::X_FORWARDED_FOR,
+            ProxyHeader::Forwarded => header::FORWARDED,
+        };
+        let address_of = |hop| match self.header {
+            ProxyHeader::XForwardedFor => node(hop),
+            ProxyHeader::Forwarded => forwarded_for(hop),
         };
         let lines: Vec<_> = headers.get_all(name).collect();
         let hops = lines.iter().rev().flat_map(|line| from_end(line.as_bytes(), b','));

@@ -349,9 +349,9 @@ impl Transfers {
 
     /// The lease is over: nothing is this node's any more.
     pub(super) fn lapse(&mut self) -> Vec<Outcome> {
-        let given = mem::take(&mut self.giving).into_iter().map(|(room, _)| Outcome::Lost { room });
+        let given = mem::take(&mut self.giving).into_keys().map(|room| Outcome::Lost { room });
         let given: Vec<_> = given.collect();
-        let taken = mem::take(&mut self.taking).into_iter().map(|(room, _)| Outcome::NotTaken { room });
+        let taken = mem::take(&mut self.taking).into_keys().map(|room| Outcome::NotTaken { room });
         taken.chain(given).collect()
     }
 }
