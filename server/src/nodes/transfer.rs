@@ -159,8 +159,8 @@ impl Transfers {
         true
     }
 
-    /// Whether the room may be this node's already, or still: it has asked for it, or offered it, and does not
-    /// know whose it is. Then nobody here claims it: what is answered would be of another epoch.
+    /// Whether the room may be this node's already, or still: it has asked for it or offered it, and does not
+    /// know whose it is. Then nobody here claims it, because a claim would be answered with an older epoch.
     pub(super) fn may_have(&self, room: &str) -> bool {
         self.giving.contains_key(room)
             || self.taking.get(room).is_some_and(|taking| matches!(taking.step, Coming::Take { .. }))
