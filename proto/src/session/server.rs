@@ -290,16 +290,19 @@ impl<S: StateTick> ServerSession<S> {
     }
 
     /// The caller could not read for `stall`, up to `now`: what the peer sent meanwhile is still unread, so
-    /// its silence is not its own. Deadlines move by `stall`, and are at least [`limits::READ_FIRST`] away.
-    /// This happens only once until the peer is heard again, so that a caller who is always late does not
-    /// keep dead connections forever. Call it before `handle_timeout`.
+    /// its silence is not its own. Deadlines move by as much of `stall` as came after what was heard last,
+    /// and are at least [`limits::READ_FIRST`] away. This last happens only once until the peer is heard
+    /// again, so that a caller who is always late does not keep dead connections forever. Call it before
+    /// `handle_timeout`.
     pub fn handle_stall(&mut self, now: Instant, stall: Duration) {
-        let readable = self.epoch.at(now).saturating_add(nanos(limits::READ_FIRST));
+        let now = self.epoch.at(now);
+        let readable = now.saturating_add(nanos(limits::READ_FIRST));
+        let stall = nanos(stall).min(now.saturating_sub(self.last_seen));
         let deadline = match &mut self.state {
             State::Handshake { deadline } => deadline,
             _ => &mut self.silent_at,
         };
-        *deadline = deadline.saturating_add(nanos(stall));
+        *deadline = deadline.saturating_add(stall);
         if *deadline < readable && !mem::replace(&mut self.excused, true) {
             *deadline = readable;
         }

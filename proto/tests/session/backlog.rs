@@ -193,6 +193,21 @@ fn nobody_is_silent_while_the_server_does_not_read() {
     assert_eq!(pair.server.closing(), Some(CloseCode::TimedOut), "and then there was nothing");
 }
 
+// Promise 5: "[…] no ghosts after the timeout." (What waited in the kernel while the server stood still may
+// be read before it knows that it did.)
+#[test]
+fn who_is_silent_after_a_stall_is_noticed_as_soon_as_ever() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    let stall = Duration::from_secs(12);
+    pair.now += stall;
+    pair.deliver_to_server(ping(1));
+    pair.now += ms(1);
+    pair.server.handle_stall(pair.now, stall);
+    pair.now += Limits::default().timeout;
+    pair.server.handle_timeout(pair.now, 0);
+    assert_eq!(pair.server.closing(), Some(CloseCode::TimedOut));
+}
+
 #[test]
 fn there_is_time_to_read_after_a_stall_however_late_it_came() {
     let now = Instant::now();
