@@ -212,7 +212,6 @@ fn a_server_that_dies_after_it_stood_still_goes_back_to_before() {
 // heard so and did not send it again, which was called a gap.
 #[test]
 fn a_command_that_is_carried_out_after_a_resume_need_not_come_again() {
-    let lossy = |delay, jitter, loss, twice| Conditions { delay, jitter, loss, twice };
     holds(
         3_096,
         Setting {
@@ -235,6 +234,82 @@ fn a_command_that_is_carried_out_after_a_resume_need_not_come_again() {
             (8_867, What::Deaf { player: 3, lasts: 5_500 }),
         ],
     );
+}
+
+// A welcome may still come after the death of the server that sent it.
+#[test]
+fn a_seat_of_which_a_dead_server_tells_may_be_lost_with_it() {
+    holds(
+        243,
+        Setting {
+            tick_rate: 10,
+            window: 8_000,
+            reliable_messages: 512,
+            play: Play::Hands,
+            spectate_delay: 500,
+            durability: Durability::Checkpoint,
+            checkpoints: 500,
+            synchronisations: 100,
+            ..SETTING
+        },
+        [
+            (
+                960,
+                What::Join {
+                    player: 0,
+                    datagrams: true,
+                    network: Conditions { delay: 5, jitter: 60, ..NONE },
+                },
+            ),
+            (1_873, What::Join { player: 1, datagrams: true, network: lossy(60, 3, 22, 8) }),
+            (2_375, What::Kill { lasts: 2_813 }),
+        ],
+    );
+}
+
+// Promise 5: a server read what had come while it stood still, and then added that time to what its sender
+// might be silent for. A ghost was there for 14 s instead of 3, until too much waited for it.
+#[test]
+fn a_ghost_that_was_heard_after_a_freeze_is_gone_with_the_timeout() {
+    holds(
+        665,
+        Setting {
+            client_timeout: 9_000,
+            window: 8_000,
+            reliable_messages: 64,
+            synchronisations: 0,
+            ..SETTING
+        },
+        [
+            (
+                696,
+                What::Join {
+                    player: 2,
+                    datagrams: false,
+                    network: Conditions { delay: 5, jitter: 15, ..NONE },
+                },
+            ),
+            (732, What::Join { player: 0, datagrams: true, network: lossy(60, 60, 24, 7) }),
+            (
+                1_122,
+                What::Join {
+                    player: 3,
+                    datagrams: true,
+                    network: Conditions { delay: 20, jitter: 3, ..NONE },
+                },
+            ),
+            (1_448, What::ServerFreezes { lasts: 600 }),
+            (1_549, What::Join { player: 1, datagrams: true, network: lossy(150, 60, 6, 5) }),
+            (1_871, What::Dark { player: 0, lasts: 12_000 }),
+            (2_408, What::ServerFreezes { lasts: 12_000 }),
+            (7_312, What::Storm { notice: Notice::Client }),
+            (8_701, What::Network { player: 0, network: Conditions { delay: 150, ..NONE } }),
+        ],
+    );
+}
+
+const fn lossy(delay: u32, jitter: u32, loss: u32, twice: u32) -> Conditions {
+    Conditions { delay, jitter, loss, twice }
 }
 
 const FAR: Conditions = Conditions { delay: 150, jitter: 3, loss: 0, twice: 0 };

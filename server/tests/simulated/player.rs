@@ -557,8 +557,9 @@ impl Player {
             self.excuses.may_lose_its_seat(now, lasts);
         }
         self.excuses.may_lose(line, loss);
-        // A seat that it does not know of yet is none that it loses.
-        if loss > Loss::NOTHING && loss.covers(now.saturating_sub(self.seated_at)) {
+        // Of a seat that it does not know of yet it may hear after the server's death.
+        let is_new = self.line.is_some() && self.seat().is_none();
+        if loss > Loss::NOTHING && (is_new || loss.covers(now.saturating_sub(self.seated_at))) {
             self.excuses.may_lose_its_seat(now, lasts);
         }
     }

@@ -368,7 +368,7 @@ fn network(rng: &mut Rng) -> Conditions {
     Conditions {
         delay: pick(rng, &[1, 5, 20, 60, 150]),
         jitter: pick(rng, &[0, 3, 15, 60]),
-        loss: if bad { rng.u32(1..20) } else { 0 },
+        loss: if bad { rng.u32(1..30) } else { 0 },
         twice: if bad { rng.u32(..10) } else { 0 },
     }
 }
