@@ -143,7 +143,8 @@ export class Core {
     if (this.goodbye && now >= this.goodbye.at + CLOSE_TIMEOUT) {
       throw new ServerFault("silent", "no close after the goodbye");
     }
-    if (now - due > SLEPT) this.wake(now);
+    // Once for a silence, or a page whose timers are always late would never notice that the server is gone.
+    if (now - due > SLEPT && this.session.heardAt >= this.wokenAt) this.wake(now);
     this.session.handleTimeout(now);
   }
 

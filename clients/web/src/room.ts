@@ -460,12 +460,12 @@ export class Room<
   private timeout(due: number): void {
     this.timer = undefined;
     if (this.core.phase.name === "waiting") return this.redial();
-    if (this.timers.now() >= this.doubtAt) this.beside();
     try {
       this.core.handleTimeout(this.timers.now(), due);
     } catch (error) {
       return this.fault(error);
     }
+    if (this.timers.now() >= this.doubtAt) this.beside();
     this.pump();
   }
 
@@ -492,6 +492,7 @@ export class Room<
     const again = (): void => {
       this.besideAt = this.timers.now() + BESIDE_AGAIN;
       this.paths.node = this.core.node;
+      this.scheduleMove();
       this.pump();
     };
     this.dial(
@@ -541,7 +542,7 @@ export class Room<
     if (at === undefined) return;
     this.moveTimer = this.timers.set(
       () => {
-        if (!this.core.mayMove || this.dialing) return; // called again after the next welcome
+        if (!this.core.mayMove || this.dialing) return; // scheduled again when there is a welcome, or that attempt is over
         this.dial(
           (signal) => this.paths.dialBetter(signal),
           (transport) =>

@@ -278,14 +278,31 @@ describe("a page", () => {
     expect(room.renderDelay).toBeLessThan(300);
   });
 
-  it("that slept does not take the server for dead", async () => {
-    const { timers, join } = world();
+  it("that slept does not take the server for dead, nor doubt it", async () => {
+    const { timers, server, join } = world();
     const room = await join();
     const { statuses } = record(room);
     await timers.advance(500);
     timers.sleep(60_000);
     await timers.advance(5000);
     expect(statuses).toEqual([]);
+    expect(server.links).toHaveLength(1);
+  });
+
+  // Chrome, five minutes after the page was hidden.
+  it("whose timers fire once a minute notices that the server is gone", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const { statuses } = record(room);
+    await timers.advance(500);
+    timers.hiddenGrain = 60_000;
+    timers.setHidden(true);
+    await timers.advance(180_000);
+    expect(statuses).toEqual([]);
+    [server.links[0]!.deaf, server.silent] = [true, true];
+    await timers.advance(180_000);
+    expect(statuses[0]).toMatchObject({ phase: "reconnecting", cause: { code: CloseCode.TimedOut } });
+    expect(room.status.phase).toBe("joined");
   });
 
   it("that is shown again tries at once", async () => {

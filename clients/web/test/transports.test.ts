@@ -172,6 +172,22 @@ describe("a better transport that does not work", () => {
     expect(room.stats.transport).toBe("datagrams");
   });
 
+  it("is tried again though the server was in doubt when its time came", async () => {
+    const { timers, server, link, dials, join } = two();
+    link.blocked = true;
+    const room = await join();
+    await timers.advance(27_500);
+    // Nothing comes for 5 s, nor opens.
+    [server.silent, server.hanging, server.links[0]!.deaf, link.setup] = [true, true, true, 1e9];
+    await timers.advance(5000);
+    [server.silent, server.hanging, server.links[0]!.deaf, link.setup] = [false, false, false, 0];
+    link.blocked = false;
+    expect(dials.length).toBeGreaterThan(2);
+    await timers.advance(20_000);
+    expect(room.status).toMatchObject({ phase: "joined", transport: "datagrams", resumed: true });
+    expect(room.stats.reconnects).toBe(0);
+  });
+
   it("and whose attempt is under way when the connection is lost is not in the way", async () => {
     const { timers, server, link, join } = two();
     link.blocked = true;

@@ -10,6 +10,8 @@ export class VirtualTimers implements Timers {
   private isHidden = false;
   /** A slow page draws a frame only this often, ms. */
   frameInterval = 16;
+  /** While the page is hidden, its timers fire at multiples of this only, ms. */
+  hiddenGrain = 1000;
 
   now(): number {
     return this.time;
@@ -39,13 +41,12 @@ export class VirtualTimers implements Timers {
     );
   }
 
-  /**
-   * The timers that a page has; the server and the network use the others. While the page is hidden, timers
-   * fire at full seconds.
-   */
+  /** The timers that a page has; the server and the network use the others. */
   get page(): Timers {
     const late = (delay: number): number =>
-      this.isHidden ? Math.ceil((this.time + delay) / 1000) * 1000 - this.time : delay;
+      this.isHidden
+        ? Math.ceil((this.time + delay) / this.hiddenGrain) * this.hiddenGrain - this.time
+        : delay;
     return {
       now: () => this.now(),
       set: (callback, delay) => this.set(callback, late(delay)),
