@@ -29,18 +29,11 @@ export {
 } from "./messages.js";
 export type { ConnectOptions, TransportName } from "./options.js";
 export type { Prediction } from "./prediction.js";
-export {
-  type Entities,
-  type KindOf,
-  Room,
-  type RoomEvents,
-  type StateUpdate,
-  type Status,
-  type Topic,
-  type TopicEvent,
-} from "./room.js";
+export { type Entities, Room } from "./room.js";
+export type { KindOf, RoomEvents, StateUpdate, Status } from "./room_events.js";
 export type { Stats } from "./stats.js";
 export { type Timers } from "./timers.js";
+export type { Topic, TopicEvent } from "./topic.js";
 export {
   type Closed,
   DialError,

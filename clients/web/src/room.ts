@@ -1,116 +1,23 @@
 import type { Snapshot } from "./codec/snapshot.js";
+import { Connector } from "./connector.js";
 import type { Core, CoreEvent } from "./core.js";
 import { Emitter, reported } from "./emitter.js";
 import { RoomError, SendError } from "./errors.js";
 import type { AnyKinds, Game, Kinds } from "./game.js";
 import type { Welcome } from "./gen/driftless/v1/server_pb.js";
-import { InputClock } from "./input_clock.js";
+import { InputPacer } from "./input_pacer.js";
 import { Interpolation, type InterpolationOptions } from "./interpolation.js";
 import { type Member, takePresence } from "./members.js";
 import type { Prediction } from "./prediction.js";
-import { ServerFault } from "./session/fault.js";
+import type { KindOf, RoomEvents, Status } from "./room_events.js";
 import { MAX_COMMAND, MAX_INPUT } from "./session/session.js";
 import { Sight } from "./sight.js";
 import type { Stats } from "./stats.js";
 import type { Timers } from "./timers.js";
+import { type Topic, type TopicEvent, topicEvent } from "./topic.js";
 import type { Paths } from "./transport/paths.js";
 import type { Transport } from "./transport/transport.js";
 import { View } from "./view.js";
-
-/** The state of a room's connection. */
-export type Status =
-  /**
-   * In the room. `resumed`: the seat was kept; otherwise this is a new player. Reported again when the
-   * transport changes.
-   */
-  | { readonly phase: "joined"; readonly transport: string; readonly resumed: boolean }
-  /** The connection was lost; the next attempt follows in `retryIn` ms. */
-  | { readonly phase: "reconnecting"; readonly cause: RoomError; readonly retryIn: number }
-  /** It has ended, and does not reconnect by itself. */
-  | { readonly phase: "closed"; readonly cause: RoomError };
-
-/** A newer state. At most one per frame where frames are drawn: those in between are superseded. */
-export interface StateUpdate {
-  readonly tick: number;
-  /** Number of the player's last input that the state contains. */
-  readonly input: number;
-  readonly snapshot: Snapshot;
-}
-
-/** An entity, and of which kind it is. */
-export type KindOf<K extends Kinds<K>> = {
-  readonly [N in keyof K & string]: { readonly kind: N; readonly id: number; readonly entity: K[N] };
-}[keyof K & string];
-
-/** The events of a room. */
-export interface RoomEvents<Input, Event, K extends Kinds<K> = AnyKinds> {
-  state: StateUpdate;
-  /**
-   * An entity came into view: it is in the newest state and was not in the one before. `entity` is as in that
-   * state, which `room.entities` shows `renderDelay` later. A first listener is told all that there are.
-   */
-  enter: KindOf<K>;
-  /** An entity left the view: it is gone, or where this player does not see it. */
-  leave: { readonly kind: keyof K & string; readonly id: number };
-  /** Something happened in the game. Each event comes once, in order, also across reconnects. */
-  event: { readonly tick: number; readonly event: Event };
-  /**
-   * The members of the room: `changed` is everybody (with `full`: after joining, one event for each page of a
-   * long list), and then only those who changed.
-   */
-  presence: {
-    readonly members: ReadonlyMap<string, Member>;
-    readonly changed: readonly Member[];
-    readonly full: boolean;
-  };
-  status: Status;
-  /**
-   * The next tick needs an input: call `send` in this very listener. Comes at the tick rate, whatever the
-   * rate of other events.
-   */
-  tick: { readonly tick: number };
-  /** An input was sent, with this number. */
-  input: { readonly sequence: number; readonly input: Input };
-  /**
-   * The server did not carry out a command; or nobody knows whether it did, because the seat was lost before
-   * it was confirmed.
-   */
-  refused: { readonly command: number; readonly reason: string };
-  /**
-   * The room was restored after a failure of its server: what happened after tick `after`, up to tick
-   * `until`, the last one shown, is undone, although states and events have told of it. Comes before the
-   * status `joined`.
-   */
-  rolledBack: { readonly after: number; readonly until: number };
-}
-
-/** What a topic says to those who read it. */
-export interface TopicEvent {
-  /**
-   * `event`: something was published. `begun`: it is read from here. `gap`: the same, and something may have
-   * been missed. `over`: it is not read any more; `event` says why, in a word, and `text` for developers.
-   */
-  readonly type: "event" | "begun" | "gap" | "over";
-  readonly id: string;
-  /** The name that its publisher gave it, or empty. */
-  readonly event: string;
-  readonly text: string;
-}
-
-/** A topic, as `Room.topic` gives it. */
-export interface Topic {
-  /**
-   * Publishes a text of at most 4 KiB in the topic, if the player's token allows it, and resolves to the
-   * event's id. `event` names it, for readers who listen to several kinds; with `latest`, it replaces the
-   * event before it of which this was said. Rejects with a SendError whose `code` says why: "forbidden",
-   * "too_often", "unavailable"; with "connection_lost" it may be published all the same.
-   */
-  publish(text: string, as?: { event?: string; latest?: boolean }): Promise<string>;
-  /** Reads it no longer. */
-  stop(): void;
-}
-
-const TOPIC_TYPES = ["event", "begun", "gap", "over"] as const;
 
 /** The room's entities as they should be shown now. */
 export interface Entities<K extends Kinds<K> = AnyKinds> {
@@ -119,13 +26,6 @@ export interface Entities<K extends Kinds<K> = AnyKinds> {
   get<N extends keyof K & string>(kind: N, id: number): K[N] | undefined;
 }
 
-/**
- * If more bytes than this wait in the transport, inputs and acknowledgements wait, and only the newest are
- * sent then.
- */
-const MAX_BUFFERED = 16 * 1024;
-/** Time until the next look at it, ms. */
-const BUFFER_POLL = 30;
 /** How long `leave` waits for the server's goodbye, ms. */
 const LEAVE_TIMEOUT = 5000;
 /**
@@ -134,11 +34,6 @@ const LEAVE_TIMEOUT = 5000;
 const NO_PICTURE = 1000;
 /** How far apart the epochs of a room at two nodes can be, ms. */
 const SAME_CLOCK = 1000;
-/** Time between two attempts to connect beside a connection over which nothing comes, ms. */
-const BESIDE_AGAIN = 1000;
-/** How long the seat may take to move to another transport, ms. */
-const MOVE_TIMEOUT = 3000;
-
 /** A player in a room. Made by `connect`. */
 export class Room<
   Input = Uint8Array,
@@ -149,26 +44,10 @@ export class Room<
   private readonly emitter = new Emitter<RoomEvents<Input, Event, K>>("event", "refused");
   private readonly sight = new Sight();
   private readonly memberMap = new Map<string, Member>();
-  private readonly inputClock = new InputClock();
   private readonly topics = new Map<string, (event: TopicEvent) => void>();
-  private transport: Transport | undefined;
-  /**
-   * While the seat moves: the transport that it comes from, until the server has sent a welcome over the
-   * other one.
-   */
-  private retiring: Transport | undefined;
-  /**
-   * The attempt in progress, to reconnect or to move: never more than one. Its result counts only while it is
-   * the current one.
-   */
-  private dialing: AbortController | undefined;
-  private moveTimer: number | undefined;
-  /** When the next attempt may begin to connect beside a connection over which nothing comes. */
-  private besideAt = 0;
-  private timer: number | undefined;
-  private inputTimer: number | undefined;
+  private readonly connector: Connector;
+  private readonly pacer: InputPacer<Input>;
   private interpolator: Interpolation | undefined;
-  private pendingInput: { input: Input; payload: Uint8Array; moment: number | undefined } | undefined;
   private pendingState: { tick: number; input: number; since: number } | undefined;
   private readonly unwatch: () => void;
   private current: Status | undefined;
@@ -188,10 +67,22 @@ export class Room<
     private readonly timers: Timers,
     private readonly game: Game<Input, Command, Event, K>,
     private readonly interpolation: InterpolationOptions | false,
-    private readonly paths: Paths,
+    paths: Paths,
     /** Prediction of the player's own entity. Undefined: `connect` was given no rules for it. */
     readonly prediction: Prediction | undefined,
   ) {
+    this.connector = new Connector(
+      core,
+      timers,
+      paths,
+      () => this.takeEvents(),
+      () => this.settle(),
+    );
+    this.pacer = new InputPacer(core, timers, this.emitter, (sequence, { input, payload }) => {
+      prediction?.push(timers.now(), sequence, payload);
+      this.emitter.emit("input", { sequence, input });
+      this.connector.pump();
+    });
     this.ended = new Promise((resolve) => (this.end = resolve));
     this.core.session.ackAlone = timers.hidden();
     this.unwatch = timers.watch(() => this.woken());
@@ -206,7 +97,7 @@ export class Room<
     listener: (event: RoomEvents<Input, Event, K>[T]) => void,
   ): () => void {
     const off = this.emitter.on(type, listener);
-    if (type === "tick") this.scheduleInput();
+    if (type === "tick") this.pacer.schedule();
     return off;
   }
 
@@ -222,8 +113,8 @@ export class Room<
     if (payload.length > MAX_INPUT) {
       throw new SendError(`an input of ${payload.length} bytes; at most ${MAX_INPUT} are allowed`);
     }
-    this.pendingInput = { input, payload, moment: this.shown?.time };
-    this.scheduleInput();
+    this.pacer.pending = { input, payload, moment: this.shown?.time };
+    this.pacer.schedule();
   }
 
   /**
@@ -242,7 +133,7 @@ export class Room<
     const sequence = this.core.session.sendCommand(payload);
     if (sequence === undefined)
       throw new SendError("too many commands wait for the server's confirmation: send fewer");
-    this.pump();
+    this.connector.pump();
     return sequence;
   }
 
@@ -257,12 +148,12 @@ export class Room<
     if (listener) {
       this.topics.set(name, listener);
       topics.read(name, after);
-      this.pump();
+      this.connector.pump();
     }
     return {
       publish: (text, as) => {
         const published = topics.publish({ ...as, topic: name, text });
-        if (session.isActive) this.pump();
+        if (session.isActive) this.connector.pump();
         else topics.disconnected();
         return published;
       },
@@ -270,7 +161,7 @@ export class Room<
         if (this.topics.get(name) !== listener) return;
         this.topics.delete(name);
         topics.stop(name);
-        this.pump();
+        this.connector.pump();
       },
     };
   }
@@ -286,7 +177,7 @@ export class Room<
 
   /** What is shown now. Undefined before the first state. */
   get view(): View<K> | undefined {
-    return this.shown?.withOwn(this.prediction?.shown(this.timers.now(), this.pendingInput?.payload));
+    return this.shown?.withOwn(this.prediction?.shown(this.timers.now(), this.pacer.pending?.payload));
   }
 
   /** The same without prediction. */
@@ -387,8 +278,8 @@ export class Room<
   async leave(): Promise<void> {
     if (this.core.hasEnded) return;
     this.core.leave(this.timers.now());
-    const timer = this.timers.set(() => this.disconnected(RoomError.left()), LEAVE_TIMEOUT);
-    this.pump();
+    const timer = this.timers.set(() => this.connector.disconnected(RoomError.left()), LEAVE_TIMEOUT);
+    this.connector.pump();
     if (this.core.hasEnded) this.settle();
     await this.ended;
     this.timers.clear(timer);
@@ -397,191 +288,14 @@ export class Room<
   /** Drops the connection like a broken network, for trying it out: the room reconnects. */
   disconnect(): void {
     if (this.core.phase.name !== "online") return;
-    this.disconnected(RoomError.closed({ code: 1006, reason: "disconnect() was called" }));
+    this.connector.disconnected(RoomError.closed({ code: 1006, reason: "disconnect() was called" }));
   }
 
   /** @internal Takes the first transport, and waits for the welcome. */
   async open(transport: Transport): Promise<void> {
     const welcomed = new Promise<void>((resolve, reject) => (this.firstWelcome = { resolve, reject }));
-    this.attach(transport);
+    this.connector.attach(transport);
     await welcomed;
-  }
-
-  private attach(transport: Transport): void {
-    this.transport = transport;
-    this.core.meter.stats.transport = transport.name;
-    transport.start({
-      message: (bytes, lossy = false) => {
-        if (this.transport !== transport) return;
-        if (lossy) this.core.meter.stats.unorderedDown++;
-        try {
-          this.core.handleMessage(this.timers.now(), bytes);
-        } catch (error) {
-          return this.fault(error);
-        } finally {
-          this.takeEvents();
-        }
-        this.pump();
-      },
-      closed: (closed) => {
-        if (this.transport !== transport) return;
-        this.transport = undefined;
-        this.disconnected(RoomError.closed(closed));
-      },
-    });
-    this.pump();
-  }
-
-  /** Sends what is due, and sets the timer for what will be due by itself. */
-  private pump(): void {
-    const { transport, core } = this;
-    const now = this.timers.now();
-    let next = core.pollTimeout();
-    if (transport && core.phase.name === "online") {
-      while (transport.buffered <= MAX_BUFFERED) {
-        const out = core.pollTransmit(now, transport.maxDatagram);
-        if (!out) break;
-        transport.send(out);
-      }
-      next = core.pollTimeout();
-      if (transport.buffered > MAX_BUFFERED) {
-        next = now + BUFFER_POLL;
-        // It is this client that gets nothing through.
-        this.besideAt = now + BESIDE_AGAIN;
-      }
-    }
-    this.timers.clear(this.timer);
-    this.timer = undefined;
-    const due = Math.min(next ?? Infinity, this.doubtAt);
-    if (due === Infinity) return;
-    this.timer = this.timers.set(() => this.timeout(due), Math.max(0, due - now));
-  }
-
-  private timeout(due: number): void {
-    this.timer = undefined;
-    if (this.core.phase.name === "waiting") return this.redial();
-    try {
-      this.core.handleTimeout(this.timers.now(), due);
-    } catch (error) {
-      return this.fault(error);
-    }
-    if (this.timers.now() >= this.doubtAt) this.beside();
-    this.pump();
-  }
-
-  private redial(): void {
-    this.core.handleDialing();
-    this.paths.node = this.core.node;
-    this.dial(
-      (signal) => this.paths.dial(signal),
-      (transport) => {
-        this.core.handleConnected(this.timers.now(), transport.delivery);
-        this.attach(transport);
-      },
-      (error) => this.disconnected(RoomError.dial(error)),
-    );
-  }
-
-  private get doubtAt(): number {
-    return this.dialing ? Infinity : Math.max(this.core.doubtAt, this.besideAt);
-  }
-
-  /** Nothing comes: opens another connection, which takes the place of this one if it is there first. */
-  private beside(): void {
-    this.paths.node = undefined;
-    const again = (): void => {
-      this.besideAt = this.timers.now() + BESIDE_AGAIN;
-      this.paths.node = this.core.node;
-      this.scheduleMove();
-      this.pump();
-    };
-    this.dial(
-      (signal) => this.paths.dial(signal),
-      (transport) => {
-        const now = this.timers.now();
-        if (now < this.core.doubtAt) {
-          transport.close(1000, "not needed any more");
-          return again();
-        }
-        this.disconnected(RoomError.fault(new ServerFault("silent", "another connection is there")));
-        this.core.handleDialing();
-        this.core.handleConnected(now, transport.delivery);
-        this.attach(transport);
-      },
-      again,
-    );
-  }
-
-  /** Makes the attempt, of which there is one at most. One that was abandoned has no effect. */
-  private dial(
-    start: (signal: AbortSignal) => Promise<Transport>,
-    opened: (transport: Transport) => void,
-    failed: (error: unknown) => void,
-  ): void {
-    this.dialing?.abort();
-    const dialing = (this.dialing = new AbortController());
-    this.paths.rtt = this.stats.smoothedRtt;
-    const isCurrent = (): boolean => {
-      if (this.dialing !== dialing) return false;
-      this.dialing = undefined;
-      return true;
-    };
-    start(dialing.signal).then(
-      (transport) => (isCurrent() ? opened(transport) : transport.close(1000, "not needed any more")),
-      (error: unknown) => void (isCurrent() && failed(error)),
-    );
-  }
-
-  /**
-   * On a transport that is not the preferred one: tries for a better one when it is time, unnoticed, and
-   * moves the seat to it.
-   */
-  private scheduleMove(): void {
-    this.timers.clear(this.moveTimer);
-    const at = this.paths.retryAt;
-    if (at === undefined) return;
-    this.moveTimer = this.timers.set(
-      () => {
-        if (!this.core.mayMove || this.dialing) return; // scheduled again when there is a welcome, or that attempt is over
-        this.dial(
-          (signal) => this.paths.dialBetter(signal),
-          (transport) =>
-            this.core.mayMove ? this.move(transport) : transport.close(1000, "not needed any more"),
-          () => this.scheduleMove(),
-        );
-      },
-      Math.max(0, at - this.timers.now()),
-    );
-  }
-
-  private move(transport: Transport): void {
-    this.retiring = this.transport;
-    this.core.handleMoved(this.timers.now(), transport.delivery);
-    const cause = RoomError.closed({ code: 1006, reason: `no welcome over ${transport.name}` });
-    this.moveTimer = this.timers.set(() => this.disconnected(cause), MOVE_TIMEOUT);
-    this.attach(transport);
-  }
-
-  private fault(error: unknown): void {
-    if (!(error instanceof ServerFault)) throw error;
-    this.disconnected(RoomError.fault(error));
-  }
-
-  private disconnected(cause: RoomError): void {
-    this.dialing?.abort();
-    this.dialing = undefined;
-    this.transport?.close(
-      this.core.isClosing || cause.origin === "left" ? 1000 : cause.code >= 4000 ? cause.code : 3000,
-      "",
-    );
-    this.transport = undefined;
-    if (this.retiring) this.paths.failed(this.retiring.name);
-    this.retiring?.close(1000, "");
-    this.retiring = undefined;
-    this.timers.clear(this.moveTimer);
-    this.core.handleDisconnected(this.timers.now(), cause);
-    this.settle();
-    this.pump();
   }
 
   /** Reports what became of the room when its connection was lost. */
@@ -595,12 +309,6 @@ export class Room<
       });
     } else if (phase.name === "ended" && this.current?.phase !== "closed") {
       this.unwatch();
-      this.timers.clear(this.timer);
-      this.timers.clear(this.inputTimer);
-      this.dialing?.abort();
-      this.dialing = undefined;
-      this.transport?.close(1000, "");
-      this.transport = undefined;
       this.firstWelcome?.reject(phase.cause);
       this.firstWelcome = undefined;
       this.setStatus({ phase: "closed", cause: phase.cause });
@@ -652,14 +360,13 @@ export class Room<
       case "refused":
         return this.emitter.emit("refused", { command: event.command, reason: event.reason });
       case "topic": {
-        const { topic, kind, id, event: name, text } = event.message;
-        const type = TOPIC_TYPES[kind as 0 | 1 | 2 | 3] ?? "event";
-        return reported(() => this.topics.get(topic)?.({ type, id, event: name, text }));
+        const { message } = event;
+        return reported(() => this.topics.get(message.topic)?.(topicEvent(message)));
       }
       case "clock":
         return this.interpolator?.restart();
       case "tokenExpires":
-        return void this.renew();
+        return void this.connector.renew();
     }
   }
 
@@ -691,27 +398,11 @@ export class Room<
     // Although nothing shown is undone, a command that was confirmed may be.
     const until = Math.max(this.seen, commandsUndone ? after + 1 : 0);
     if (this.seen && until > after) this.emitter.emit("rolledBack", { after, until });
-    this.retiring?.close(1000, "");
-    this.retiring = undefined;
-    if (this.transport) this.paths.works(this.transport.name);
-    this.scheduleMove();
-    this.setStatus({ phase: "joined", transport: this.transport?.name ?? "", resumed });
+    this.connector.welcomed();
+    this.setStatus({ phase: "joined", transport: this.connector.name ?? "", resumed });
     this.firstWelcome?.resolve();
     this.firstWelcome = undefined;
-    this.scheduleInput();
-  }
-
-  /** Sends a fresh token. Without one the connection ends with the old one, and the next one asks again. */
-  private async renew(): Promise<void> {
-    try {
-      const { transport } = this;
-      const token = await this.paths.token();
-      // Another connection has brought a token of its own.
-      if (token !== undefined && transport === this.transport) this.core.session.renew(token);
-      this.pump();
-    } catch (error) {
-      console.warn("driftless:", error);
-    }
+    this.pacer.schedule();
   }
 
   private tellState(): void {
@@ -733,36 +424,6 @@ export class Room<
     this.emitter.emit("enter", { kind, id, entity } as unknown as KindOf<K>);
   };
 
-  private scheduleInput(): void {
-    const { core } = this;
-    const interval = core.tickInterval;
-    const due = core.tickDue(0);
-    const serverTime = this.serverTime;
-    const wanted = this.pendingInput !== undefined || this.emitter.has("tick");
-    if (this.inputTimer !== undefined || !wanted || !core.session.isActive || this.spectating) return;
-    if (interval === undefined || due === undefined || serverTime === undefined) return;
-    const { tick, wait } = this.inputClock.next(serverTime, interval, due, core.clock.way, this.stats.jitter);
-    this.inputTimer = this.timers.set(() => this.sendInput(tick), wait);
-  }
-
-  private sendInput(tick: number): void {
-    this.inputTimer = undefined;
-    this.inputClock.sent(tick);
-    // Listeners call `send`, which must not set a timer for what is sent right here.
-    this.inputTimer = -1;
-    this.emitter.emit("tick", { tick });
-    this.inputTimer = undefined;
-    const pending = this.pendingInput;
-    this.pendingInput = undefined;
-    if (pending) {
-      const sequence = this.core.session.sendInput(pending.payload, pending.moment);
-      if (sequence !== undefined) this.prediction?.push(this.timers.now(), sequence, pending.payload);
-      if (sequence !== undefined) this.emitter.emit("input", { sequence, input: pending.input });
-      this.pump();
-    }
-    this.scheduleInput();
-  }
-
   /** The page was shown or hidden, or the network is back. */
   private woken(): void {
     const hidden = this.timers.hidden();
@@ -770,7 +431,7 @@ export class Room<
     // The frame that a state waits for will not be drawn now.
     if (hidden) this.tellState();
     else this.core.handleWake(this.timers.now());
-    this.pump();
+    this.connector.pump();
   }
 }
 
