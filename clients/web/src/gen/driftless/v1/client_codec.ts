@@ -54,8 +54,7 @@ export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: ClientMessage = {
-    $typeName: "driftless.v1.ClientMessage",
+  const message: Omit<ClientMessage, "$typeName"> = {
     body: { case: undefined },
   };
   while (reader.pos < end) {
@@ -99,7 +98,7 @@ export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as ClientMessage;
 }
 
 /** Writes a `driftless.v1.Join`. */
@@ -126,8 +125,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Join = {
-    $typeName: "driftless.v1.Join",
+  const message: Omit<Join, "$typeName"> = {
     protocol: 0,
     room: "",
     kind: "",
@@ -180,7 +178,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Join;
 }
 
 /** Writes a `driftless.v1.Resume`. */
@@ -205,8 +203,7 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Resume = {
-    $typeName: "driftless.v1.Resume",
+  const message: Omit<Resume, "$typeName"> = {
     protocol: 0,
     room: "",
     token: new Uint8Array(0),
@@ -251,7 +248,7 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Resume;
 }
 
 /** Writes a `driftless.v1.Input`. */
@@ -276,8 +273,7 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Input = {
-    $typeName: "driftless.v1.Input",
+  const message: Omit<Input, "$typeName"> = {
     sequence: 0,
     moment: 0n,
     payload: new Uint8Array(0),
@@ -322,7 +318,7 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Input;
 }
 
 /** Writes a `driftless.v1.Ack`. */
@@ -338,8 +334,7 @@ export function decodeAck(bytes: Uint8Array | BinaryReader, length = (bytes as U
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Ack = {
-    $typeName: "driftless.v1.Ack",
+  const message: Omit<Ack, "$typeName"> = {
     stateAck: 0,
     reliableAck: 0n,
     stateMissing: 0,
@@ -361,7 +356,7 @@ export function decodeAck(bytes: Uint8Array | BinaryReader, length = (bytes as U
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Ack;
 }
 
 /** Writes a `driftless.v1.Command`. */
@@ -376,8 +371,7 @@ export function decodeCommand(bytes: Uint8Array | BinaryReader, length = (bytes 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Command = {
-    $typeName: "driftless.v1.Command",
+  const message: Omit<Command, "$typeName"> = {
     sequence: 0n,
     payload: new Uint8Array(0),
   };
@@ -395,7 +389,7 @@ export function decodeCommand(bytes: Uint8Array | BinaryReader, length = (bytes 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Command;
 }
 
 /** Writes a `driftless.v1.Ping`. */
@@ -409,8 +403,7 @@ export function decodePing(bytes: Uint8Array | BinaryReader, length = (bytes as 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Ping = {
-    $typeName: "driftless.v1.Ping",
+  const message: Omit<Ping, "$typeName"> = {
     timeUs: 0n,
   };
   while (reader.pos < end) {
@@ -424,7 +417,7 @@ export function decodePing(bytes: Uint8Array | BinaryReader, length = (bytes as 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Ping;
 }
 
 /** Writes a `driftless.v1.Pong`. */
@@ -438,8 +431,7 @@ export function decodePong(bytes: Uint8Array | BinaryReader, length = (bytes as 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Pong = {
-    $typeName: "driftless.v1.Pong",
+  const message: Omit<Pong, "$typeName"> = {
     timeUs: 0n,
   };
   while (reader.pos < end) {
@@ -453,7 +445,7 @@ export function decodePong(bytes: Uint8Array | BinaryReader, length = (bytes as 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Pong;
 }
 
 /** Writes a `driftless.v1.Renew`. */
@@ -467,8 +459,7 @@ export function decodeRenew(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Renew = {
-    $typeName: "driftless.v1.Renew",
+  const message: Omit<Renew, "$typeName"> = {
     token: "",
   };
   while (reader.pos < end) {
@@ -482,7 +473,7 @@ export function decodeRenew(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Renew;
 }
 
 /** Writes a `driftless.v1.ReadTopic`. */
@@ -498,8 +489,7 @@ export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length = (byte
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: ReadTopic = {
-    $typeName: "driftless.v1.ReadTopic",
+  const message: Omit<ReadTopic, "$typeName"> = {
     topic: "",
     after: "",
     stop: false,
@@ -521,7 +511,7 @@ export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length = (byte
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as ReadTopic;
 }
 
 /** Writes a `driftless.v1.Publish`. */
@@ -538,8 +528,7 @@ export function decodePublish(bytes: Uint8Array | BinaryReader, length = (bytes 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Publish = {
-    $typeName: "driftless.v1.Publish",
+  const message: Omit<Publish, "$typeName"> = {
     topic: "",
     text: "",
     event: "",
@@ -565,7 +554,7 @@ export function decodePublish(bytes: Uint8Array | BinaryReader, length = (bytes 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Publish;
 }
 
 /** Writes a `driftless.v1.Leave`. */
@@ -579,8 +568,7 @@ export function decodeLeave(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Leave = {
-    $typeName: "driftless.v1.Leave",
+  const message: Omit<Leave, "$typeName"> = {
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -590,6 +578,6 @@ export function decodeLeave(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Leave;
 }
 

@@ -19,8 +19,7 @@ export function decodeSchema(bytes: Uint8Array | BinaryReader, length = (bytes a
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Schema = {
-    $typeName: "driftless.v1.Schema",
+  const message: Omit<Schema, "$typeName"> = {
     kinds: [],
   };
   while (reader.pos < end) {
@@ -34,7 +33,7 @@ export function decodeSchema(bytes: Uint8Array | BinaryReader, length = (bytes a
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Schema;
 }
 
 /** Writes a `driftless.v1.Kind`. */
@@ -50,8 +49,7 @@ export function decodeKind(bytes: Uint8Array | BinaryReader, length = (bytes as 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Kind = {
-    $typeName: "driftless.v1.Kind",
+  const message: Omit<Kind, "$typeName"> = {
     name: "",
     groups: [],
     life: 0,
@@ -73,7 +71,7 @@ export function decodeKind(bytes: Uint8Array | BinaryReader, length = (bytes as 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Kind;
 }
 
 /** Writes a `driftless.v1.Group`. */
@@ -89,8 +87,7 @@ export function decodeGroup(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Group = {
-    $typeName: "driftless.v1.Group",
+  const message: Omit<Group, "$typeName"> = {
     name: "",
     fields: [],
     predictor: 0,
@@ -112,7 +109,7 @@ export function decodeGroup(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Group;
 }
 
 /** Writes a `driftless.v1.Field`. */
@@ -128,8 +125,7 @@ export function decodeField(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Field = {
-    $typeName: "driftless.v1.Field",
+  const message: Omit<Field, "$typeName"> = {
     name: "",
     quantaPerUnit: 0,
     fieldType: 0,
@@ -151,6 +147,6 @@ export function decodeField(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Field;
 }
 

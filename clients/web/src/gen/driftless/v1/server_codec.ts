@@ -50,8 +50,7 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: ServerMessage = {
-    $typeName: "driftless.v1.ServerMessage",
+  const message: Omit<ServerMessage, "$typeName"> = {
     body: { case: undefined },
   };
   while (reader.pos < end) {
@@ -86,7 +85,7 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as ServerMessage;
 }
 
 /** Writes a `driftless.v1.ServerMessage.Ping`. */
@@ -100,8 +99,7 @@ export function decodeServerMessagePing(bytes: Uint8Array | BinaryReader, length
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: ServerMessage_Ping = {
-    $typeName: "driftless.v1.ServerMessage.Ping",
+  const message: Omit<ServerMessage_Ping, "$typeName"> = {
     timeUs: 0n,
   };
   while (reader.pos < end) {
@@ -115,7 +113,7 @@ export function decodeServerMessagePing(bytes: Uint8Array | BinaryReader, length
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as ServerMessage_Ping;
 }
 
 /** Writes a `driftless.v1.Welcome`. */
@@ -147,8 +145,7 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Welcome = {
-    $typeName: "driftless.v1.Welcome",
+  const message: Omit<Welcome, "$typeName"> = {
     protocol: 0,
     player: 0,
     resumeToken: new Uint8Array(0),
@@ -233,7 +230,7 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Welcome;
 }
 
 /** Writes a `driftless.v1.Undone`. */
@@ -248,8 +245,7 @@ export function decodeUndone(bytes: Uint8Array | BinaryReader, length = (bytes a
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Undone = {
-    $typeName: "driftless.v1.Undone",
+  const message: Omit<Undone, "$typeName"> = {
     after: 0,
     until: 0,
   };
@@ -267,7 +263,7 @@ export function decodeUndone(bytes: Uint8Array | BinaryReader, length = (bytes a
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Undone;
 }
 
 /** Writes a `driftless.v1.Reliable`. */
@@ -289,8 +285,7 @@ export function decodeReliable(bytes: Uint8Array | BinaryReader, length = (bytes
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Reliable = {
-    $typeName: "driftless.v1.Reliable",
+  const message: Omit<Reliable, "$typeName"> = {
     sequence: 0n,
     body: { case: undefined },
   };
@@ -311,7 +306,7 @@ export function decodeReliable(bytes: Uint8Array | BinaryReader, length = (bytes
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Reliable;
 }
 
 /** Writes a `driftless.v1.Event`. */
@@ -326,8 +321,7 @@ export function decodeEvent(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Event = {
-    $typeName: "driftless.v1.Event",
+  const message: Omit<Event, "$typeName"> = {
     tick: 0,
     payload: new Uint8Array(0),
   };
@@ -345,7 +339,7 @@ export function decodeEvent(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Event;
 }
 
 /** Writes a `driftless.v1.CommandRefused`. */
@@ -360,8 +354,7 @@ export function decodeCommandRefused(bytes: Uint8Array | BinaryReader, length = 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: CommandRefused = {
-    $typeName: "driftless.v1.CommandRefused",
+  const message: Omit<CommandRefused, "$typeName"> = {
     command: 0n,
     reason: "",
   };
@@ -379,7 +372,7 @@ export function decodeCommandRefused(bytes: Uint8Array | BinaryReader, length = 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as CommandRefused;
 }
 
 /** Writes a `driftless.v1.Presence`. */
@@ -396,8 +389,7 @@ export function decodePresence(bytes: Uint8Array | BinaryReader, length = (bytes
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Presence = {
-    $typeName: "driftless.v1.Presence",
+  const message: Omit<Presence, "$typeName"> = {
     members: [],
     version: 0n,
     since: 0n,
@@ -423,7 +415,7 @@ export function decodePresence(bytes: Uint8Array | BinaryReader, length = (bytes
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Presence;
 }
 
 /** Writes a `driftless.v1.Member`. */
@@ -448,8 +440,7 @@ export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes a
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Member = {
-    $typeName: "driftless.v1.Member",
+  const message: Omit<Member, "$typeName"> = {
     user: "",
     name: "",
     players: [],
@@ -494,7 +485,7 @@ export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes a
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Member;
 }
 
 /** Writes a `driftless.v1.ServerPong`. */
@@ -510,8 +501,7 @@ export function decodeServerPong(bytes: Uint8Array | BinaryReader, length = (byt
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: ServerPong = {
-    $typeName: "driftless.v1.ServerPong",
+  const message: Omit<ServerPong, "$typeName"> = {
     timeUs: 0n,
     serverTimeUs: 0n,
     commandReceived: 0n,
@@ -533,7 +523,7 @@ export function decodeServerPong(bytes: Uint8Array | BinaryReader, length = (byt
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as ServerPong;
 }
 
 /** Writes a `driftless.v1.TokenExpires`. */
@@ -547,8 +537,7 @@ export function decodeTokenExpires(bytes: Uint8Array | BinaryReader, length = (b
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: TokenExpires = {
-    $typeName: "driftless.v1.TokenExpires",
+  const message: Omit<TokenExpires, "$typeName"> = {
     inMs: 0,
   };
   while (reader.pos < end) {
@@ -562,7 +551,7 @@ export function decodeTokenExpires(bytes: Uint8Array | BinaryReader, length = (b
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as TokenExpires;
 }
 
 /** Writes a `driftless.v1.TopicMessage`. */
@@ -580,8 +569,7 @@ export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length = (b
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: TopicMessage = {
-    $typeName: "driftless.v1.TopicMessage",
+  const message: Omit<TopicMessage, "$typeName"> = {
     topic: "",
     id: "",
     kind: 0,
@@ -611,7 +599,7 @@ export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length = (b
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as TopicMessage;
 }
 
 /** Writes a `driftless.v1.Goodbye`. */
@@ -628,8 +616,7 @@ export function decodeGoodbye(bytes: Uint8Array | BinaryReader, length = (bytes 
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Goodbye = {
-    $typeName: "driftless.v1.Goodbye",
+  const message: Omit<Goodbye, "$typeName"> = {
     code: 0,
     reason: "",
     reconnectAfterMs: 0,
@@ -654,7 +641,7 @@ export function decodeGoodbye(bytes: Uint8Array | BinaryReader, length = (bytes 
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Goodbye;
 }
 
 /** Writes a `driftless.v1.Moved`. */
@@ -670,8 +657,7 @@ export function decodeMoved(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: Moved = {
-    $typeName: "driftless.v1.Moved",
+  const message: Omit<Moved, "$typeName"> = {
     node: "",
     url: "",
     quic: "",
@@ -693,6 +679,6 @@ export function decodeMoved(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as Moved;
 }
 

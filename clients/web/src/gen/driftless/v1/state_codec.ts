@@ -41,8 +41,7 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: State = {
-    $typeName: "driftless.v1.State",
+  const message: Omit<State, "$typeName"> = {
     tick: 0,
     full: false,
     baselineLag: 0,
@@ -116,7 +115,7 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as State;
 }
 
 /** Writes a `driftless.v1.ZoneDelta`. */
@@ -135,8 +134,7 @@ export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (byte
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: ZoneDelta = {
-    $typeName: "driftless.v1.ZoneDelta",
+  const message: Omit<ZoneDelta, "$typeName"> = {
     zone: 0,
     references: 0,
     tables: [],
@@ -168,7 +166,7 @@ export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (byte
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as ZoneDelta;
 }
 
 /** Writes a `driftless.v1.TextDelta`. */
@@ -192,8 +190,7 @@ export function decodeTextDelta(bytes: Uint8Array | BinaryReader, length = (byte
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: TextDelta = {
-    $typeName: "driftless.v1.TextDelta",
+  const message: Omit<TextDelta, "$typeName"> = {
     gone: [],
     numbers: [],
     texts: [],
@@ -221,7 +218,7 @@ export function decodeTextDelta(bytes: Uint8Array | BinaryReader, length = (byte
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as TextDelta;
 }
 
 /** Writes a `driftless.v1.TableDelta`. */
@@ -254,8 +251,7 @@ export function decodeTableDelta(bytes: Uint8Array | BinaryReader, length = (byt
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: TableDelta = {
-    $typeName: "driftless.v1.TableDelta",
+  const message: Omit<TableDelta, "$typeName"> = {
     kind: 0,
     despawned: [],
     spawned: [],
@@ -306,7 +302,7 @@ export function decodeTableDelta(bytes: Uint8Array | BinaryReader, length = (byt
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as TableDelta;
 }
 
 /** Writes a `driftless.v1.GroupDelta`. */
@@ -328,8 +324,7 @@ export function decodeGroupDelta(bytes: Uint8Array | BinaryReader, length = (byt
   const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("truncated");
-  const message: GroupDelta = {
-    $typeName: "driftless.v1.GroupDelta",
+  const message: Omit<GroupDelta, "$typeName"> = {
     group: 0,
     rows: new Uint8Array(0),
     interleave: 0,
@@ -362,6 +357,6 @@ export function decodeGroupDelta(bytes: Uint8Array | BinaryReader, length = (byt
     }
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
-  return message;
+  return message as GroupDelta;
 }
 
