@@ -103,7 +103,7 @@ export class SendError extends Error {
 
   constructor(
     message: string,
-    /** Why something is not published, in a word: "forbidden", "too_often", "connection_lost". */
+    /** Why something is not published, in a word: "forbidden", "too_often", "not_connected". */
     readonly code = "",
   ) {
     super(message);

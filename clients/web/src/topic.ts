@@ -19,7 +19,7 @@ export interface Topic {
    * Publishes a text of at most 4 KiB in the topic, if the player's token allows it, and resolves to the
    * event's id. `event` names it, for readers who listen to several kinds; with `latest`, it replaces the
    * event before it of which this was said. Rejects with a SendError whose `code` says why: "forbidden",
-   * "too_often", "unavailable"; with "connection_lost" it may be published all the same.
+   * "too_often", "not_connected"; with "connection_lost" it may be published all the same.
    */
   publish(text: string, as?: { event?: string; latest?: boolean }): Promise<string>;
   /** Reads it no longer. */

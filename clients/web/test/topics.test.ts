@@ -84,6 +84,25 @@ describe("a topic", () => {
     expect(read).toBe(false);
   });
 
+  it("rejects a text that would end the connection", async () => {
+    const { timers, room } = await reading();
+    const published = room.topic("chat").publish("x".repeat(20_000));
+    await expect(published).rejects.toMatchObject({ name: "SendError", code: "too_large" });
+    await timers.advance(100);
+    expect(room.status.phase).toBe("joined");
+  });
+
+  it("takes a message of a later version for an event, and for no answer", async () => {
+    const { timers, room, seen, say } = await reading();
+    const published = room.topic("chat").publish("hi");
+    await timers.advance(100);
+    say({ kind: 17, id: "6-0", text: "new" });
+    say({ topic: "chat", kind: PUBLISHED, id: "7-0" });
+    await timers.advance(100);
+    expect(await published).toBe("7-0");
+    expect(seen).toEqual([{ type: "event", id: "6-0", event: "", text: "new" }]);
+  });
+
   it("says that nobody knows whether something was published when the connection is lost", async () => {
     const { timers, room, server } = await reading();
     const chat = room.topic("chat");
@@ -93,7 +112,7 @@ describe("a topic", () => {
     room.disconnect();
     told.push(chat.publish("not even sent").catch(code));
     await timers.advance(5000);
-    expect(await Promise.all(told)).toEqual(["connection_lost", "connection_lost"]);
+    expect(await Promise.all(told)).toEqual(["connection_lost", "not_connected"]);
     const asked = server.messages.filter((body) => body.case === "publish");
     expect(asked.length).toBe(1);
   });

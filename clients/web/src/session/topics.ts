@@ -9,6 +9,9 @@ type Asked =
 
 const OVER: TopicMessage_Kind.OVER = 3;
 const PUBLISHED: TopicMessage_Kind.PUBLISHED = 4;
+const REFUSED: TopicMessage_Kind.REFUSED = 5;
+/** The longest text that a client may publish, bytes. */
+const MAX_TEXT = 4096;
 
 /** The topics that a client reads, over any number of connections; and what it publishes over this one. */
 export class Topics {
@@ -28,17 +31,23 @@ export class Topics {
   }
 
   /** Publishes something over this connection. Resolves to its id, and rejects with a SendError. */
-  publish(said: MessageInitShape<typeof PublishSchema>): Promise<string> {
+  publish(said: MessageInitShape<typeof PublishSchema> & { text: string }): Promise<string> {
+    // The server measures it exactly. But it ends a connection over which a message comes that is far longer.
+    if (said.text.length > MAX_TEXT)
+      return Promise.reject(new SendError(`a text of more than ${MAX_TEXT} bytes: split it`, "too_large"));
     this.unsent.push({ case: "publish", value: said });
     return new Promise((resolve, reject) =>
       this.unanswered.push((id, code, reason) => (id ? resolve(id) : reject(new SendError(reason, code)))),
     );
   }
 
-  /** The connection is lost, and with it the answers to what was published over it. */
+  /** The connection is lost, and with it the answers to what was published over it; or there is none. */
   disconnected(): void {
-    for (const tell of this.unanswered.splice(0))
-      tell("", "connection_lost", "it may be published all the same");
+    const unsent = this.unsent.filter((asked) => asked.case === "publish").length;
+    this.unanswered.splice(0).forEach((tell, n, { length }) => {
+      if (n < length - unsent) tell("", "connection_lost", "it may be published all the same");
+      else tell("", "not_connected", "it was not sent");
+    });
     this.unsent = [...this.after].map(([topic, after]) => ({ case: "readTopic", value: { topic, after } }));
   }
 
@@ -49,8 +58,9 @@ export class Topics {
 
   /** Takes a message. False: it is no news of a topic that is read. */
   take({ topic, id, kind, event, text }: TopicMessage): boolean {
-    if (kind >= PUBLISHED) this.unanswered.shift()?.(id, event, text);
-    if (kind >= PUBLISHED || !this.after.has(topic)) return false;
+    const answers = kind === PUBLISHED || kind === REFUSED;
+    if (answers) this.unanswered.shift()?.(id, event, text);
+    if (answers || !this.after.has(topic)) return false;
     if (kind === OVER) this.after.delete(topic);
     else this.after.set(topic, id);
     return true;
