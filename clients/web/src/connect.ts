@@ -1,5 +1,6 @@
 import { Backoff } from "./backoff.js";
 import { Core } from "./core.js";
+import { reported } from "./emitter.js";
 import { RoomError } from "./errors.js";
 import { type AnyKinds, type Game, type Kinds, rawGame } from "./game.js";
 import { baseOf, findMatch } from "./match.js";
@@ -56,7 +57,7 @@ export async function connect<
 async function matched<I, C, E, K extends Kinds<K>>(options: ConnectOptions<I, C, E, K>) {
   const { url, identity, game, match } = options;
   const found = await findMatch({ ...(game?.kind && { kind: game.kind }), ...match, url, identity });
-  match?.found?.(found);
+  reported(() => match?.found?.(found));
   return found;
 }
 

@@ -1,4 +1,7 @@
+import { reported } from "./emitter.js";
 import { RoomError } from "./errors.js";
+import { type Identity, tokenOf } from "./identity.js";
+import { systemTimers, within } from "./timers.js";
 
 /** Which room a party wants: see the guide, "Finding a match". */
 export interface MatchOptions {
@@ -19,7 +22,7 @@ export interface Asker {
   /** As for `connect`. */
   readonly url?: string | URL | undefined;
   /** As for `connect`. */
-  readonly identity?: (() => string | Promise<string>) | undefined;
+  readonly identity?: Identity | undefined;
 }
 
 /** A room in which seats are kept for a moment: what `connect` needs. */
@@ -39,7 +42,7 @@ export interface Match {
 /** Finds a room with seats for a party, or makes one. `connect({ ...match })` takes the player's seat. */
 export async function findMatch({ url, identity, ...wanted }: Asker & MatchOptions): Promise<Match> {
   const base = baseOf(url);
-  const token = await identity?.();
+  const token = await shown(identity);
   const init = { method: "POST", body: JSON.stringify(wanted) };
   const answer = (await ask(new URL("v1/match", base), token, init)) as Seats & {
     room: { name: string; kind: string };
@@ -59,17 +62,28 @@ function matchOf(base: URL, { reservations, expires_ms, url }: Seats, room: stri
   return { url: url ?? base.href, room, kind, reservation, others, expiresMs: expires_ms };
 }
 
+/** The token that says who asks. */
+function shown(identity: Identity | undefined): Promise<string | undefined> {
+  return tokenOf(identity, systemTimers).catch((error: unknown) => {
+    throw RoomError.dial(error);
+  });
+}
+
 /** Asks the server's HTTP API. Rejects with a RoomError that says what the server says. */
-export async function ask(url: URL, token: string | undefined, init: RequestInit): Promise<unknown> {
+async function ask(url: URL, token: string | undefined, init: RequestInit): Promise<unknown> {
   const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
   const failed = (said: string, mayReconnect: boolean) =>
     new RoomError("match", said, { advice: "Ask again later, or for something else.", mayReconnect });
-  const answer = await fetch(url, { ...init, headers }).catch((error: unknown) => {
+  const late = `no answer from ${url.host}`;
+  const asked = within(fetch(url, { ...init, headers }), ANSWER_MS, late, systemTimers);
+  const answer = await asked.catch((error: unknown) => {
     throw failed(String(error), true);
   });
-  const body = (await answer.json().catch(() => ({}))) as { code?: string; detail?: string };
-  if (answer.ok) return body;
-  throw failed(`${body.detail ?? answer.statusText} (${body.code ?? answer.status})`, answer.status > 428);
+  const read = within(answer.json(), ANSWER_MS, late, systemTimers).catch(() => undefined);
+  const body = (await read) as { code?: string; detail?: string } | undefined;
+  if (answer.ok && body) return body;
+  const said = body?.detail ?? `${url.host} gave no answer that Driftless gives`;
+  throw failed(`${said} (${body?.code ?? answer.status})`, answer.ok || answer.status > 428);
 }
 
 /** The server's address, for HTTP. */
@@ -114,32 +128,35 @@ export interface QueueWatch {
 
 /** How long a ticket waits at which nobody looks, ms. */
 const LIFE_MS = 30_000;
+/** How long an answer may take, ms: longer than a room takes that has to start. */
+const ANSWER_MS = 20_000;
 
 /** Waits in the queue for a match. `connect({ ...match })` takes the player's seat. */
 export async function queue(options: Asker & QueueOptions & QueueWatch): Promise<Match & { team: number }> {
   const { url, identity, waiting, signal, ...wanted } = options;
   const base = baseOf(url);
-  const token = await identity?.();
+  const token = await shown(identity);
   signal?.throwIfAborted();
   const init = { method: "POST", body: JSON.stringify(wanted) };
   const { id } = (await ask(new URL("v1/queue", base), token, init)) as { id: string };
   const ticket = new URL(`v1/queue/${id}`, base);
-  let heard = Date.now();
+  let heard = systemTimers.now();
   try {
     for (;;) {
       const at = new URL("?wait=5", ticket);
       const state = (await ask(at, token, { signal: signal ?? null }).catch(async (error: RoomError) => {
         signal?.throwIfAborted();
         // The ticket may still wait.
-        if (!error.mayReconnect || Date.now() - heard > LIFE_MS) throw error;
+        if (!error.mayReconnect || systemTimers.now() - heard > LIFE_MS) throw error;
         await new Promise((again) => setTimeout(again, 1000));
       })) as QueueState | undefined;
       if (!state) continue;
-      heard = Date.now();
+      heard = systemTimers.now();
       if (state.state === "matched") {
         return { ...matchOf(base, state, state.room, state.kind), team: state.team };
       }
-      waiting?.(state.waited_ms, state.estimate_ms);
+      const { waited_ms, estimate_ms } = state;
+      reported(() => waiting?.(waited_ms, estimate_ms));
     }
   } catch (error) {
     // It may be that nobody has heard: then the ticket is given up when nobody has looked at it for a while.

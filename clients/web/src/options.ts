@@ -1,4 +1,5 @@
 import type { AnyKinds, Game, Kinds } from "./game.js";
+import type { Identity } from "./identity.js";
 import type { InterpolationOptions } from "./interpolation.js";
 import type { Match, MatchOptions } from "./match.js";
 import type { Timers } from "./timers.js";
@@ -47,7 +48,7 @@ export interface ConnectOptions<
    * Gets a token that says who the player is, from the game's own login, for a server that wants one. Called
    * for each connection, and before the old token expires. May take 10 s.
    */
-  readonly identity?: () => string | Promise<string>;
+  readonly identity?: Identity;
   /**
    * The trace of which the player's coming is a part, as the page's own tracing has it: the `traceparent` of
    * W3C Trace Context. Called for each connection.

@@ -21,6 +21,20 @@ export interface Timers {
   watch(changed: () => void): () => void;
 }
 
+/** What a promise resolves to, if it does within `ms`. Rejects with an Error that says `late` otherwise. */
+export async function within<T>(
+  promise: T | Promise<T>,
+  ms: number,
+  late: string,
+  timers: Timers,
+): Promise<T> {
+  let timer: number | undefined;
+  const end = new Promise<never>((_, reject) => {
+    timer = timers.set(() => reject(new Error(late)), ms);
+  });
+  return Promise.race([promise, end]).finally(() => timers.clear(timer));
+}
+
 /** Those of a browser, or of Node. */
 export const systemTimers: Timers = {
   now: () => performance.now(),

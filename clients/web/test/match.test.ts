@@ -84,6 +84,62 @@ describe("a match", () => {
   });
 });
 
+describe("asking for a match", () => {
+  it("ends, though the login or the server does not answer", async () => {
+    vi.useFakeTimers();
+    const never = new Promise<never>(() => {});
+    const late = expect(findMatch({ url: "http://x", identity: () => never })).rejects.toMatchObject({
+      name: "RoomError",
+      message: expect.stringContaining("identity has not answered") as unknown,
+    });
+    await vi.advanceTimersByTimeAsync(11_000);
+    await late;
+    vi.stubGlobal(
+      "fetch",
+      (_: URL, { signal }: RequestInit) =>
+        new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason as Error))),
+    );
+    const silent = expect(findMatch({ url: "http://x" })).rejects.toMatchObject({
+      name: "RoomError",
+      mayReconnect: true,
+    });
+    await vi.advanceTimersByTimeAsync(31_000);
+    await silent;
+  });
+
+  it("says that what answers is no Driftless server", async () => {
+    for (const page of ["<html>Log in to the hotel's network</html>", ""]) {
+      vi.stubGlobal("fetch", () => Promise.resolve(new Response(page, { status: 200 })));
+      await expect(findMatch({ url: "http://x" })).rejects.toMatchObject({
+        name: "RoomError",
+        message: expect.stringContaining("x gave no answer that Driftless gives (200)") as unknown,
+      });
+    }
+  });
+
+  it("goes on though a listener throws", async () => {
+    const thrown: unknown[] = [];
+    vi.stubGlobal("queueMicrotask", (call: () => void) => {
+      try {
+        call();
+      } catch (error) {
+        thrown.push(error);
+      }
+    });
+    const states = [
+      { state: "waiting", waited_ms: 5000 },
+      { state: "matched", room: "room-7", kind: "tag", team: 1, reservations: ["mine"], expires_ms: 9000 },
+    ];
+    http((body) => (body ? [201, { id: "abc" }] : [200, states.shift()]));
+    const fault = new Error("the page's own");
+    const waiting = () => {
+      throw fault;
+    };
+    expect((await queue({ url: "http://x", waiting })).room).toBe("room-7");
+    expect(thrown).toEqual([fault]);
+  });
+});
+
 describe("a ticket in the queue", () => {
   it("is looked at until it has a match", async () => {
     const states = [
@@ -118,7 +174,9 @@ describe("a ticket in the queue", () => {
       return outage-- > 0 ? [503, { code: "queue_unavailable" }] : [200, matched];
     });
     const queued = queue({ url: "http://x" });
-    await vi.advanceTimersByTimeAsync(3000);
+    await vi.advanceTimersByTimeAsync(500);
+    vi.setSystemTime(Date.now() + 3_600_000); // somebody sets the clock
+    await vi.advanceTimersByTimeAsync(2500);
     expect((await queued).room).toBe("room-7");
     expect(asked.map(({ body }) => body)).not.toContain("DELETE");
 

@@ -1,7 +1,7 @@
-import { CloseCode } from "../code.js";
+import { type Identity, tokenOf } from "../identity.js";
 import type { Timers } from "../timers.js";
 import { headStart, race } from "./race.js";
-import { DialError, type Dialer, type Target, type Transport } from "./transport.js";
+import { type Dialer, type Target, type Transport } from "./transport.js";
 
 /**
  * How long a transport that is not the preferred one is used first because it worked, ms: initially, and at
@@ -9,8 +9,6 @@ import { DialError, type Dialer, type Target, type Transport } from "./transport
  */
 const FIRST_PATIENCE = 30_000;
 const MOST_PATIENCE = 600_000;
-/** How long `identity` may take, s. */
-const TOKEN_TIMEOUT = 10;
 
 /**
  * The transports to a server in order of preference, and what is known about them: which ones work here, and
@@ -34,7 +32,7 @@ export class Paths {
     private readonly base: URL,
     private readonly timers: Timers,
     private readonly asks: Record<string, string> = {},
-    private readonly identity: (() => string | Promise<string>) | undefined = undefined,
+    private readonly identity: Identity | undefined = undefined,
     private readonly traceparent: string | (() => string | undefined) | undefined = undefined,
   ) {}
 
@@ -112,23 +110,9 @@ export class Paths {
     };
   }
 
-  /** Gets a token that says who the player is. Undefined: nobody in particular. */
-  async token(): Promise<string | undefined> {
-    if (!this.identity) return undefined;
-    let timer: number | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const said = `identity has not answered within ${TOKEN_TIMEOUT} s`;
-      timer = this.timers.set(() => reject(new Error(said)), TOKEN_TIMEOUT * 1000);
-    });
-    try {
-      // A file that it comes from may end with a line break.
-      return (await Promise.race([this.identity(), late])).trim();
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new DialError(`your login gave no token: ${why}`, true, CloseCode.Unauthenticated);
-    } finally {
-      this.timers.clear(timer);
-    }
+  /** A token that says who the player is. Undefined: nobody in particular. */
+  token(): Promise<string | undefined> {
+    return tokenOf(this.identity, this.timers);
   }
 
   /** Tells developers once which transports were preferred, and why they are not in use. */
