@@ -38,7 +38,7 @@ export const webTransport: Dialer = {
       ...(target.token && { token: target.token }),
     }).toString();
     const session = new WebTransport(asked, options);
-    const abort = (): void => session.close();
+    const abort = (): void => end(session);
     signal.addEventListener("abort", abort);
     try {
       await session.ready;
@@ -46,7 +46,7 @@ export const webTransport: Dialer = {
       if (signal.aborted) throw new DialError("aborted");
       return new WebTransportTransport(session, stream);
     } catch (error) {
-      session.closed.catch(() => {});
+      end(session);
       known = undefined; // a server that was restarted has another certificate
       if (error instanceof DialError) throw error;
       throw new DialError(`cannot open WebTransport to ${url} (is its UDP port open?): ${text(error)}`);
@@ -153,13 +153,7 @@ class WebTransportTransport implements Transport {
   close(code: number, reason: string): void {
     this.handlers = undefined;
     // 0 is how a client leaves; other codes are for the server's log.
-    const closeCode = code === 1000 ? 0 : code;
-    try {
-      this.session.close({ closeCode, reason: reason.slice(0, 100) });
-    } catch {
-      // It has already ended.
-    }
-    this.session.closed.catch(() => {});
+    end(this.session, { closeCode: code === 1000 ? 0 : code, reason: reason.slice(0, 100) });
   }
 
   private end(code: number, reason: string): void {
@@ -243,6 +237,15 @@ class WebTransportTransport implements Transport {
     }
     this.handlers?.message(message, true);
   }
+}
+
+function end(session: WebTransport, info?: WebTransportCloseInfo): void {
+  try {
+    session.close(info);
+  } catch {
+    // It has already ended.
+  }
+  session.closed.catch(() => {});
 }
 
 function text(error: unknown): string {
