@@ -19,8 +19,12 @@ export class Emitter<Events> {
     const own = set;
     own.add(listener);
     const kept = this.kept.get(type);
-    this.kept.delete(type);
-    if (kept) queueMicrotask(() => kept.forEach((event) => this.emit(type, event as Events[K])));
+    // Until then, events go on waiting, so that none overtakes another.
+    if (kept) {
+      queueMicrotask(() => {
+        if (this.kept.delete(type)) kept.forEach((event) => this.emit(type, event as Events[K]));
+      });
+    }
     return () => own.delete(listener);
   }
 
