@@ -13,6 +13,7 @@ export interface PendingInput<Input> {
 
 /** Sends the newest input with each tick of the room. */
 export class InputPacer<Input> {
+  /** The input that goes with the next tick. */
   pending: PendingInput<Input> | undefined;
   private readonly clock = new InputClock();
   private timer: number | undefined;
@@ -26,7 +27,13 @@ export class InputPacer<Input> {
     private readonly sent: (sequence: number, input: PendingInput<Input>) => void,
   ) {}
 
-  /** Sets the timer for the next tick, if it wants an input. */
+  /** Replaces the input of the next tick. Without a connection, the tick that it is for will be past. */
+  offer(input: PendingInput<Input>): void {
+    if (this.core.phase.name === "online") this.pending = input;
+    this.schedule();
+  }
+
+  /** Sets the timer for the next tick, if that wants an input. Called after each welcome. */
   schedule(): void {
     const { core, timers } = this;
     const { session, tickInterval } = core;
@@ -41,14 +48,17 @@ export class InputPacer<Input> {
   }
 
   private send(tick: number): void {
-    this.clock.sent(tick);
-    // Listeners bring the input. Until then the timer counts as set: it is not needed for what is sent here.
-    this.emitter.emit("tick", { tick });
+    const { session } = this.core;
+    // Until the listeners have brought the input, the timer counts as set: that input needs none.
+    if (session.isActive) {
+      this.clock.sent(tick);
+      this.emitter.emit("tick", { tick });
+      const { pending } = this;
+      this.pending = undefined;
+      const sequence = pending && session.sendInput(pending.payload, pending.moment);
+      if (sequence !== undefined) this.sent(sequence, pending!);
+    }
     this.timer = undefined;
-    const { pending } = this;
-    this.pending = undefined;
-    const sequence = pending && this.core.session.sendInput(pending.payload, pending.moment);
-    if (sequence !== undefined) this.sent(sequence, pending!);
     this.schedule();
   }
 }

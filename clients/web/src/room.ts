@@ -113,8 +113,7 @@ export class Room<
     if (payload.length > MAX_INPUT) {
       throw new SendError(`an input of ${payload.length} bytes; at most ${MAX_INPUT} are allowed`);
     }
-    this.pacer.pending = { input, payload, moment: this.shown?.time };
-    this.pacer.schedule();
+    this.pacer.offer({ input, payload, moment: this.shown?.time });
   }
 
   /**
@@ -301,6 +300,7 @@ export class Room<
   /** Reports what became of the room when its connection was lost. */
   private settle(): void {
     const { phase } = this.core;
+    this.pacer.pending = undefined;
     if (phase.name === "waiting") {
       this.setStatus({
         phase: "reconnecting",
