@@ -162,12 +162,15 @@ export class Connector {
     this.paths.node = this.core.node;
     this.dial(
       (signal) => this.paths.dial(signal),
-      (transport) => {
-        this.core.handleConnected(this.timers.now(), transport.delivery);
-        this.attach(transport);
-      },
+      (transport) => this.connected(transport),
       (error) => this.disconnected(RoomError.dial(error)),
     );
+  }
+
+  private connected(transport: Transport): boolean {
+    const wanted = this.core.handleConnected(this.timers.now(), transport.delivery);
+    if (wanted) this.attach(transport);
+    return wanted;
   }
 
   private get doubtAt(): number {
@@ -186,24 +189,25 @@ export class Connector {
     this.dial(
       (signal) => this.paths.dial(signal),
       (transport) => {
-        const now = this.timers.now();
-        if (now < this.core.doubtAt) {
-          transport.close(1000, "not needed any more");
-          return again();
+        if (this.timers.now() < this.core.doubtAt) {
+          again();
+          return false;
         }
         this.disconnected(RoomError.fault(new ServerFault("silent", "another connection is there")));
         this.core.handleDialing();
-        this.core.handleConnected(now, transport.delivery);
-        this.attach(transport);
+        return this.connected(transport);
       },
       again,
     );
   }
 
-  /** Makes the attempt, of which there is one at most. One that was abandoned has no effect. */
+  /**
+   * Makes the attempt, of which there is one at most. One that was abandoned has no effect. `opened` returns
+   * whether the transport is wanted.
+   */
   private dial(
     start: (signal: AbortSignal) => Promise<Transport>,
-    opened: (transport: Transport) => void,
+    opened: (transport: Transport) => boolean,
     failed: (error: unknown) => void,
   ): void {
     this.dialing?.abort();
@@ -215,7 +219,7 @@ export class Connector {
       return true;
     };
     start(dialing.signal).then(
-      (transport) => (isCurrent() ? opened(transport) : transport.close(1000, "not needed any more")),
+      (transport) => (isCurrent() && opened(transport)) || transport.close(1000, "not needed any more"),
       (error: unknown) => void (isCurrent() && failed(error)),
     );
   }
@@ -233,8 +237,7 @@ export class Connector {
         if (!this.core.mayMove || this.dialing) return; // until there is a welcome, or that attempt is over
         this.dial(
           (signal) => this.paths.dialBetter(signal),
-          (transport) =>
-            this.core.mayMove ? this.move(transport) : transport.close(1000, "not needed any more"),
+          (transport) => this.core.mayMove && this.move(transport),
           () => this.scheduleMove(),
         );
       },
@@ -242,11 +245,12 @@ export class Connector {
     );
   }
 
-  private move(transport: Transport): void {
+  private move(transport: Transport): true {
     this.retiring = this.transport;
     this.core.handleMoved(this.timers.now(), transport.delivery);
     const cause = RoomError.closed({ code: 1006, reason: `no welcome over ${transport.name}` });
     this.moveTimer = this.timers.set(() => this.disconnected(cause), MOVE_TIMEOUT);
     this.attach(transport);
+    return true;
   }
 }

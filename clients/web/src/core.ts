@@ -82,8 +82,7 @@ export class Core {
     private readonly maxAttempts = Infinity,
   ) {
     this.session = new Session(now, join, delivery, earlier);
-    // The seat of an earlier page may be lost, which is no reason to fail.
-    this.welcomed = this.resuming = earlier !== undefined;
+    this.resuming = earlier !== undefined;
   }
 
   /**
@@ -189,7 +188,10 @@ export class Core {
     if (this.left || code === CloseCode.Left) return this.end(RoomError.left());
     // While waiting there is nothing that could end.
     if (phase.name === "waiting") return;
-    if (!this.welcomed || !cause.mayReconnect) return this.end(cause);
+    // The server is there and has answered, and the lost seat will not be asked for again: nothing has
+    // failed.
+    const answered = this.resuming && code === CloseCode.UnknownSession;
+    if (!(this.welcomed || answered) || !cause.mayReconnect) return this.end(cause);
     // In these cases there is no seat to resume.
     const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
     if (gone.includes(code)) this.rejoin = true;
@@ -199,9 +201,6 @@ export class Core {
     // Whoever was sent to a node that is dead asks again soon.
     const soon = this.node && phase.name === "dialing" && this.failed < 3;
     if (elsewhere || phase.name === "dialing") this.startOver();
-    // The server is there and has answered, and the lost seat will not be asked for again: nothing has
-    // failed.
-    const answered = this.resuming && code === CloseCode.UnknownSession;
     if (!this.works && !answered) this.failed++;
     if (this.works && now - this.welcomedAt >= LASTS) this.lostAt = now;
     this.works = this.moved = this.resuming = false;
@@ -240,12 +239,15 @@ export class Core {
     this.sentTo = [];
   }
 
-  /** A new connection was opened: resumes the seat, or joins anew if it is lost. */
-  handleConnected(now: number, delivery: Delivery): void {
-    if (this.phase.name !== "dialing") return;
-    this.resuming = !this.rejoin && this.welcomed;
+  /**
+   * A new connection was opened: resumes the seat, or joins anew if it is lost. Returns whether it is wanted.
+   */
+  handleConnected(now: number, delivery: Delivery): boolean {
+    if (this.phase.name !== "dialing") return false;
+    this.resuming = !this.rejoin && this.session.resumption !== undefined;
     this.session.reconnected(now, this.rejoin, delivery);
     this.phase = { name: "online" };
+    return true;
   }
 
   /** A better connection was opened in addition to the current one: the seat moves to it. */

@@ -220,6 +220,41 @@ describe("leaving while the connection is lost", () => {
   });
 });
 
+describe("after the room has ended", () => {
+  it("no connection is left that was opened beside a silent one", async () => {
+    const it = world();
+    const { dialer, attempts, hold } = held(it.server.dialer("fake", "ordered"));
+    const room = await it.join({ transports: [dialer] });
+    await it.timers.advance(500);
+    hold(true);
+    [it.server.links[0]!.deaf, it.server.silent] = [true, true];
+    await it.timers.advance(2500);
+    expect(attempts).toHaveLength(1);
+    const left = room.leave();
+    attempts[0]!.open();
+    await it.timers.until(left);
+    await it.timers.advance(100);
+    expect(it.server.links.filter((link) => link.open)).toEqual([]);
+  });
+
+  it("nothing is dialed, though a token comes late", async () => {
+    const it = world();
+    let tell: ((token: string) => void) | undefined;
+    let asked = 0;
+    const identity = () =>
+      asked++ === 0 ? "first" : new Promise<string>((resolve) => void (tell = resolve));
+    const { dialer, attempts, hold } = held(it.server.dialer("fake", "ordered"));
+    const room = await it.join({ transports: [dialer], identity });
+    hold(true);
+    it.server.cut();
+    await it.timers.advance(1500);
+    await it.timers.until(room.leave());
+    tell!("second");
+    await it.timers.advance(100);
+    expect(attempts).toEqual([]);
+  });
+});
+
 // What the server says before it admits anybody.
 describe("a refusal", () => {
   it.each([

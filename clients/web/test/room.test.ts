@@ -163,6 +163,23 @@ describe("inputs", () => {
     expect([server.seats[0]!.x, server.seats[0]!.inputReceived]).toEqual([7, 1]);
   });
 
+  it("that no connection could take are not sent late", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(100);
+    server.cut();
+    await timers.advance(25);
+    expect(room.status.phase).toBe("reconnecting");
+    let ticks = 0;
+    const off = room.on("tick", () => ticks++);
+    await timers.advance(100);
+    off();
+    expect([room.status.phase, ticks]).toEqual(["reconnecting", 0]);
+    room.send(Uint8Array.of(100));
+    await timers.advance(5000);
+    expect([room.status.phase, server.seats[0]!.x]).toEqual(["joined", 0]);
+  });
+
   it("carry the acknowledgements, and without inputs those go alone", async () => {
     const { timers, server, join } = world();
     const room = await join();
@@ -482,6 +499,23 @@ describe("leaving", () => {
     expect([before.events, after.events]).toEqual([["1"], ["2"]]);
     expect(second.player).toBe(1);
     expect(server.seats).toHaveLength(1);
+  });
+
+  it("with the token of an earlier page, the next one is told when the first attempt fails", async () => {
+    const { timers, server, join, options } = world();
+    const { token } = await join();
+    server.refusal = { code: CloseCode.ServerFull, reason: "full" };
+    await expect(timers.until(connect({ ...options, token }))).rejects.toMatchObject({
+      code: CloseCode.ServerFull,
+    });
+    server.refusal = undefined;
+    server.restart();
+    server.mute = () => server.messages.at(-1)!.case === "join";
+    await expect(timers.until(connect({ ...options, token }))).rejects.toMatchObject({
+      code: CloseCode.TimedOut,
+    });
+    server.mute = () => false;
+    expect((await join({ token })).stats).toMatchObject({ reconnects: 0, resumes: 0 });
   });
 
   it("with a token that is too old, the next one joins anew", async () => {

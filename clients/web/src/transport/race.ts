@@ -96,7 +96,9 @@ export function race(
       () => fail(new DialError(`no answer from ${target.base.host}`)),
       DIAL_TIMEOUT,
     );
-    signal.addEventListener("abort", () => fail(new DialError("aborted", false)));
+    const abort = (): void => fail(new DialError("aborted", false));
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
     start();
   });
 }
