@@ -121,7 +121,7 @@ function put(f, from, field, value) {
 }
 
 function generateDecode(f, message) {
-  const Reader = f.import("BinaryReader", "@bufbuild/protobuf/wire");
+  const Reader = f.import("BinaryReader", "@bufbuild/protobuf/wire", true);
   const type = f.importShape(message);
   f.print("/** Reads a `", message.typeName, "`: all of `bytes`, or the next `length` of a reader. */");
   f.print(
@@ -129,13 +129,10 @@ function generateDecode(f, message) {
     localName(message, "decode"),
     "(bytes: Uint8Array | ",
     Reader,
-    ", length = (bytes as Uint8Array).length): ",
+    ", length?: number): ",
     type,
     " {",
   );
-  f.print("  const reader = bytes instanceof Uint8Array ? new ", Reader, "(bytes) : bytes;");
-  f.print("  const end = reader.pos + length;");
-  f.print('  if (end > reader.len) throw new RangeError("truncated");');
   // Without its `$typeName`, which nobody asks for, and which is a text in the bundle for each message.
   f.print("  const message: Omit<", type, ', "$typeName"> = {');
   const oneofs = new Set();
@@ -150,17 +147,16 @@ function generateDecode(f, message) {
     }
   }
   f.print("  };");
-  f.print("  while (reader.pos < end) {");
-  f.print("    const [field, type] = reader.tag();");
-  f.print("    switch (field * 8 + type) {");
-  for (const field of message.fields) {
-    if (!READ_BY_HAND.has(field.message?.typeName)) generateDecodeField(f, message, field);
-  }
+  const fields = message.fields.filter((field) => !READ_BY_HAND.has(field.message?.typeName));
+  const reader = fields.length > 0 ? "reader" : "_";
+  const readFields = f.import("readFields", "./../codec/fields.js");
+  f.print("  ", readFields, "(bytes, length, (", reader, ", key): true | void => {");
+  f.print("    switch (key) {");
+  for (const field of fields) generateDecodeField(f, message, field);
   f.print("      default:");
-  f.print("        reader.skip(type, field);");
+  f.print("        return true;");
   f.print("    }");
-  f.print("  }");
-  f.print('  if (reader.pos !== end) throw new RangeError("a field runs past its message");');
+  f.print("  });");
   f.print("  return message as ", type, ";");
   f.print("}");
   f.print();

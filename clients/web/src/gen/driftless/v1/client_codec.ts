@@ -7,7 +7,9 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, Publish, PublishSchema, ReadTopic, ReadTopicSchema, Renew, RenewSchema, Resume, ResumeSchema } from "./client_pb.js";
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BinaryReader } from "@bufbuild/protobuf/wire";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { readFields } from "../../../codec/fields.js";
 
 /** Writes a `driftless.v1.ClientMessage`. */
 export function encodeClientMessage(message: MessageInitShape<typeof ClientMessageSchema>, writer = new BinaryWriter()): BinaryWriter {
@@ -50,16 +52,12 @@ export function encodeClientMessage(message: MessageInitShape<typeof ClientMessa
 }
 
 /** Reads a `driftless.v1.ClientMessage`: all of `bytes`, or the next `length` of a reader. */
-export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ClientMessage {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length?: number): ClientMessage {
   const message: Omit<ClientMessage, "$typeName"> = {
     body: { case: undefined },
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.body = { case: "input", value: decodeInput(reader, reader.uint32()) };
         break;
@@ -94,10 +92,9 @@ export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (
         message.body = { case: "publish", value: decodePublish(reader, reader.uint32()) };
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as ClientMessage;
 }
 
@@ -121,10 +118,7 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
 }
 
 /** Reads a `driftless.v1.Join`: all of `bytes`, or the next `length` of a reader. */
-export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Join {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeJoin(bytes: Uint8Array | BinaryReader, length?: number): Join {
   const message: Omit<Join, "$typeName"> = {
     protocol: 0,
     room: "",
@@ -137,9 +131,8 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     traceparent: "",
     reservation: "",
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.protocol = reader.uint32();
         break;
@@ -174,10 +167,9 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
         message.reservation = reader.string();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Join;
 }
 
@@ -199,10 +191,7 @@ export function encodeResume(message: MessageInitShape<typeof ResumeSchema>, wri
 }
 
 /** Reads a `driftless.v1.Resume`: all of `bytes`, or the next `length` of a reader. */
-export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Resume {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeResume(bytes: Uint8Array | BinaryReader, length?: number): Resume {
   const message: Omit<Resume, "$typeName"> = {
     protocol: 0,
     room: "",
@@ -213,9 +202,8 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
     identityToken: "",
     traceparent: "",
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.protocol = reader.uint32();
         break;
@@ -244,10 +232,9 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
         message.traceparent = reader.string();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Resume;
 }
 
@@ -269,10 +256,7 @@ export function encodeInput(message: MessageInitShape<typeof InputSchema>, write
 }
 
 /** Reads a `driftless.v1.Input`: all of `bytes`, or the next `length` of a reader. */
-export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Input {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeInput(bytes: Uint8Array | BinaryReader, length?: number): Input {
   const message: Omit<Input, "$typeName"> = {
     sequence: 0,
     moment: 0n,
@@ -283,9 +267,8 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
     previousMoments: [],
     stateMissing: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.sequence = reader.uint32();
         break;
@@ -314,10 +297,9 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.stateMissing = reader.uint32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Input;
 }
 
@@ -330,18 +312,14 @@ export function encodeAck(message: MessageInitShape<typeof AckSchema>, writer = 
 }
 
 /** Reads a `driftless.v1.Ack`: all of `bytes`, or the next `length` of a reader. */
-export function decodeAck(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Ack {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeAck(bytes: Uint8Array | BinaryReader, length?: number): Ack {
   const message: Omit<Ack, "$typeName"> = {
     stateAck: 0,
     reliableAck: 0n,
     stateMissing: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.stateAck = reader.uint32();
         break;
@@ -352,10 +330,9 @@ export function decodeAck(bytes: Uint8Array | BinaryReader, length = (bytes as U
         message.stateMissing = reader.uint32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Ack;
 }
 
@@ -367,17 +344,13 @@ export function encodeCommand(message: MessageInitShape<typeof CommandSchema>, w
 }
 
 /** Reads a `driftless.v1.Command`: all of `bytes`, or the next `length` of a reader. */
-export function decodeCommand(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Command {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeCommand(bytes: Uint8Array | BinaryReader, length?: number): Command {
   const message: Omit<Command, "$typeName"> = {
     sequence: 0n,
     payload: new Uint8Array(0),
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.sequence = reader.uint64() as bigint;
         break;
@@ -385,10 +358,9 @@ export function decodeCommand(bytes: Uint8Array | BinaryReader, length = (bytes 
         message.payload = reader.bytes();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Command;
 }
 
@@ -399,24 +371,19 @@ export function encodePing(message: MessageInitShape<typeof PingSchema>, writer 
 }
 
 /** Reads a `driftless.v1.Ping`: all of `bytes`, or the next `length` of a reader. */
-export function decodePing(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Ping {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodePing(bytes: Uint8Array | BinaryReader, length?: number): Ping {
   const message: Omit<Ping, "$typeName"> = {
     timeUs: 0n,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.timeUs = reader.uint64() as bigint;
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Ping;
 }
 
@@ -427,24 +394,19 @@ export function encodePong(message: MessageInitShape<typeof PongSchema>, writer 
 }
 
 /** Reads a `driftless.v1.Pong`: all of `bytes`, or the next `length` of a reader. */
-export function decodePong(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Pong {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodePong(bytes: Uint8Array | BinaryReader, length?: number): Pong {
   const message: Omit<Pong, "$typeName"> = {
     timeUs: 0n,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.timeUs = reader.uint64() as bigint;
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Pong;
 }
 
@@ -455,24 +417,19 @@ export function encodeRenew(message: MessageInitShape<typeof RenewSchema>, write
 }
 
 /** Reads a `driftless.v1.Renew`: all of `bytes`, or the next `length` of a reader. */
-export function decodeRenew(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Renew {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeRenew(bytes: Uint8Array | BinaryReader, length?: number): Renew {
   const message: Omit<Renew, "$typeName"> = {
     token: "",
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.token = reader.string();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Renew;
 }
 
@@ -485,18 +442,14 @@ export function encodeReadTopic(message: MessageInitShape<typeof ReadTopicSchema
 }
 
 /** Reads a `driftless.v1.ReadTopic`: all of `bytes`, or the next `length` of a reader. */
-export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ReadTopic {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length?: number): ReadTopic {
   const message: Omit<ReadTopic, "$typeName"> = {
     topic: "",
     after: "",
     stop: false,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.topic = reader.string();
         break;
@@ -507,10 +460,9 @@ export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length = (byte
         message.stop = reader.bool();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as ReadTopic;
 }
 
@@ -524,19 +476,15 @@ export function encodePublish(message: MessageInitShape<typeof PublishSchema>, w
 }
 
 /** Reads a `driftless.v1.Publish`: all of `bytes`, or the next `length` of a reader. */
-export function decodePublish(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Publish {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodePublish(bytes: Uint8Array | BinaryReader, length?: number): Publish {
   const message: Omit<Publish, "$typeName"> = {
     topic: "",
     text: "",
     event: "",
     latest: false,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.topic = reader.string();
         break;
@@ -550,10 +498,9 @@ export function decodePublish(bytes: Uint8Array | BinaryReader, length = (bytes 
         message.latest = reader.bool();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Publish;
 }
 
@@ -564,20 +511,15 @@ export function encodeLeave(message: MessageInitShape<typeof LeaveSchema>, write
 }
 
 /** Reads a `driftless.v1.Leave`: all of `bytes`, or the next `length` of a reader. */
-export function decodeLeave(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Leave {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeLeave(bytes: Uint8Array | BinaryReader, length?: number): Leave {
   const message: Omit<Leave, "$typeName"> = {
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (_, key): true | void => {
+    switch (key) {
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Leave;
 }
 

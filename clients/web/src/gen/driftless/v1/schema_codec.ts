@@ -6,7 +6,9 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Field, FieldSchema, Group, GroupSchema, Kind, KindSchema, Schema, SchemaSchema } from "./schema_pb.js";
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BinaryReader } from "@bufbuild/protobuf/wire";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { readFields } from "../../../codec/fields.js";
 
 /** Writes a `driftless.v1.Schema`. */
 export function encodeSchema(message: MessageInitShape<typeof SchemaSchema>, writer = new BinaryWriter()): BinaryWriter {
@@ -15,24 +17,19 @@ export function encodeSchema(message: MessageInitShape<typeof SchemaSchema>, wri
 }
 
 /** Reads a `driftless.v1.Schema`: all of `bytes`, or the next `length` of a reader. */
-export function decodeSchema(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Schema {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeSchema(bytes: Uint8Array | BinaryReader, length?: number): Schema {
   const message: Omit<Schema, "$typeName"> = {
     kinds: [],
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.kinds.push(decodeKind(reader, reader.uint32()));
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Schema;
 }
 
@@ -45,18 +42,14 @@ export function encodeKind(message: MessageInitShape<typeof KindSchema>, writer 
 }
 
 /** Reads a `driftless.v1.Kind`: all of `bytes`, or the next `length` of a reader. */
-export function decodeKind(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Kind {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeKind(bytes: Uint8Array | BinaryReader, length?: number): Kind {
   const message: Omit<Kind, "$typeName"> = {
     name: "",
     groups: [],
     life: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.name = reader.string();
         break;
@@ -67,10 +60,9 @@ export function decodeKind(bytes: Uint8Array | BinaryReader, length = (bytes as 
         message.life = reader.uint32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Kind;
 }
 
@@ -83,18 +75,14 @@ export function encodeGroup(message: MessageInitShape<typeof GroupSchema>, write
 }
 
 /** Reads a `driftless.v1.Group`: all of `bytes`, or the next `length` of a reader. */
-export function decodeGroup(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Group {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeGroup(bytes: Uint8Array | BinaryReader, length?: number): Group {
   const message: Omit<Group, "$typeName"> = {
     name: "",
     fields: [],
     predictor: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.name = reader.string();
         break;
@@ -105,10 +93,9 @@ export function decodeGroup(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.predictor = reader.int32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Group;
 }
 
@@ -121,18 +108,14 @@ export function encodeField(message: MessageInitShape<typeof FieldSchema>, write
 }
 
 /** Reads a `driftless.v1.Field`: all of `bytes`, or the next `length` of a reader. */
-export function decodeField(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Field {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeField(bytes: Uint8Array | BinaryReader, length?: number): Field {
   const message: Omit<Field, "$typeName"> = {
     name: "",
     quantaPerUnit: 0,
     fieldType: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.name = reader.string();
         break;
@@ -143,10 +126,9 @@ export function decodeField(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.fieldType = reader.int32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Field;
 }
 

@@ -7,8 +7,10 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Moved, MovedSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, TopicMessage, TopicMessageSchema, Undone, UndoneSchema, Welcome, WelcomeSchema } from "./server_pb.js";
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BinaryReader } from "@bufbuild/protobuf/wire";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { encodeState } from "./state_codec.js";
+import { readFields } from "../../../codec/fields.js";
 import { decodeSchema, encodeSchema } from "./schema_codec.js";
 
 /** Writes a `driftless.v1.ServerMessage`. */
@@ -46,16 +48,12 @@ export function encodeServerMessage(message: MessageInitShape<typeof ServerMessa
 }
 
 /** Reads a `driftless.v1.ServerMessage`: all of `bytes`, or the next `length` of a reader. */
-export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ServerMessage {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length?: number): ServerMessage {
   const message: Omit<ServerMessage, "$typeName"> = {
     body: { case: undefined },
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 18:
         message.body = { case: "reliable", value: decodeReliable(reader, reader.uint32()) };
         break;
@@ -81,10 +79,9 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
         message.body = { case: "topic", value: decodeTopicMessage(reader, reader.uint32()) };
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as ServerMessage;
 }
 
@@ -95,24 +92,19 @@ export function encodeServerMessagePing(message: MessageInitShape<typeof ServerM
 }
 
 /** Reads a `driftless.v1.ServerMessage.Ping`: all of `bytes`, or the next `length` of a reader. */
-export function decodeServerMessagePing(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ServerMessage_Ping {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeServerMessagePing(bytes: Uint8Array | BinaryReader, length?: number): ServerMessage_Ping {
   const message: Omit<ServerMessage_Ping, "$typeName"> = {
     timeUs: 0n,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.timeUs = reader.uint64() as bigint;
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as ServerMessage_Ping;
 }
 
@@ -141,10 +133,7 @@ export function encodeWelcome(message: MessageInitShape<typeof WelcomeSchema>, w
 }
 
 /** Reads a `driftless.v1.Welcome`: all of `bytes`, or the next `length` of a reader. */
-export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Welcome {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeWelcome(bytes: Uint8Array | BinaryReader, length?: number): Welcome {
   const message: Omit<Welcome, "$typeName"> = {
     protocol: 0,
     player: 0,
@@ -165,9 +154,8 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
     delayMs: 0,
     stoodStill: false,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.protocol = reader.uint32();
         break;
@@ -226,10 +214,9 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
         message.stoodStill = reader.bool();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Welcome;
 }
 
@@ -241,17 +228,13 @@ export function encodeUndone(message: MessageInitShape<typeof UndoneSchema>, wri
 }
 
 /** Reads a `driftless.v1.Undone`: all of `bytes`, or the next `length` of a reader. */
-export function decodeUndone(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Undone {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeUndone(bytes: Uint8Array | BinaryReader, length?: number): Undone {
   const message: Omit<Undone, "$typeName"> = {
     after: 0,
     until: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.after = reader.uint32();
         break;
@@ -259,10 +242,9 @@ export function decodeUndone(bytes: Uint8Array | BinaryReader, length = (bytes a
         message.until = reader.uint32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Undone;
 }
 
@@ -281,17 +263,13 @@ export function encodeReliable(message: MessageInitShape<typeof ReliableSchema>,
 }
 
 /** Reads a `driftless.v1.Reliable`: all of `bytes`, or the next `length` of a reader. */
-export function decodeReliable(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Reliable {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeReliable(bytes: Uint8Array | BinaryReader, length?: number): Reliable {
   const message: Omit<Reliable, "$typeName"> = {
     sequence: 0n,
     body: { case: undefined },
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.sequence = reader.uint64() as bigint;
         break;
@@ -302,10 +280,9 @@ export function decodeReliable(bytes: Uint8Array | BinaryReader, length = (bytes
         message.body = { case: "commandRefused", value: decodeCommandRefused(reader, reader.uint32()) };
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Reliable;
 }
 
@@ -317,17 +294,13 @@ export function encodeEvent(message: MessageInitShape<typeof EventSchema>, write
 }
 
 /** Reads a `driftless.v1.Event`: all of `bytes`, or the next `length` of a reader. */
-export function decodeEvent(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Event {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeEvent(bytes: Uint8Array | BinaryReader, length?: number): Event {
   const message: Omit<Event, "$typeName"> = {
     tick: 0,
     payload: new Uint8Array(0),
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.tick = reader.uint32();
         break;
@@ -335,10 +308,9 @@ export function decodeEvent(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.payload = reader.bytes();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Event;
 }
 
@@ -350,17 +322,13 @@ export function encodeCommandRefused(message: MessageInitShape<typeof CommandRef
 }
 
 /** Reads a `driftless.v1.CommandRefused`: all of `bytes`, or the next `length` of a reader. */
-export function decodeCommandRefused(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): CommandRefused {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeCommandRefused(bytes: Uint8Array | BinaryReader, length?: number): CommandRefused {
   const message: Omit<CommandRefused, "$typeName"> = {
     command: 0n,
     reason: "",
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.command = reader.uint64() as bigint;
         break;
@@ -368,10 +336,9 @@ export function decodeCommandRefused(bytes: Uint8Array | BinaryReader, length = 
         message.reason = reader.string();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as CommandRefused;
 }
 
@@ -385,19 +352,15 @@ export function encodePresence(message: MessageInitShape<typeof PresenceSchema>,
 }
 
 /** Reads a `driftless.v1.Presence`: all of `bytes`, or the next `length` of a reader. */
-export function decodePresence(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Presence {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodePresence(bytes: Uint8Array | BinaryReader, length?: number): Presence {
   const message: Omit<Presence, "$typeName"> = {
     members: [],
     version: 0n,
     since: 0n,
     more: false,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 18:
         message.members.push(decodeMember(reader, reader.uint32()));
         break;
@@ -411,10 +374,9 @@ export function decodePresence(bytes: Uint8Array | BinaryReader, length = (bytes
         message.more = reader.bool();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Presence;
 }
 
@@ -436,10 +398,7 @@ export function encodeMember(message: MessageInitShape<typeof MemberSchema>, wri
 }
 
 /** Reads a `driftless.v1.Member`: all of `bytes`, or the next `length` of a reader. */
-export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Member {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeMember(bytes: Uint8Array | BinaryReader, length?: number): Member {
   const message: Omit<Member, "$typeName"> = {
     user: "",
     name: "",
@@ -450,9 +409,8 @@ export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes a
     rttUs: 0,
     npc: false,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.user = reader.string();
         break;
@@ -481,10 +439,9 @@ export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes a
         message.npc = reader.bool();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Member;
 }
 
@@ -497,18 +454,14 @@ export function encodeServerPong(message: MessageInitShape<typeof ServerPongSche
 }
 
 /** Reads a `driftless.v1.ServerPong`: all of `bytes`, or the next `length` of a reader. */
-export function decodeServerPong(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ServerPong {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeServerPong(bytes: Uint8Array | BinaryReader, length?: number): ServerPong {
   const message: Omit<ServerPong, "$typeName"> = {
     timeUs: 0n,
     serverTimeUs: 0n,
     commandReceived: 0n,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.timeUs = reader.uint64() as bigint;
         break;
@@ -519,10 +472,9 @@ export function decodeServerPong(bytes: Uint8Array | BinaryReader, length = (byt
         message.commandReceived = reader.uint64() as bigint;
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as ServerPong;
 }
 
@@ -533,24 +485,19 @@ export function encodeTokenExpires(message: MessageInitShape<typeof TokenExpires
 }
 
 /** Reads a `driftless.v1.TokenExpires`: all of `bytes`, or the next `length` of a reader. */
-export function decodeTokenExpires(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TokenExpires {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeTokenExpires(bytes: Uint8Array | BinaryReader, length?: number): TokenExpires {
   const message: Omit<TokenExpires, "$typeName"> = {
     inMs: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.inMs = reader.uint32();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as TokenExpires;
 }
 
@@ -565,10 +512,7 @@ export function encodeTopicMessage(message: MessageInitShape<typeof TopicMessage
 }
 
 /** Reads a `driftless.v1.TopicMessage`: all of `bytes`, or the next `length` of a reader. */
-export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TopicMessage {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length?: number): TopicMessage {
   const message: Omit<TopicMessage, "$typeName"> = {
     topic: "",
     id: "",
@@ -576,9 +520,8 @@ export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length = (b
     event: "",
     text: "",
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.topic = reader.string();
         break;
@@ -595,10 +538,9 @@ export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length = (b
         message.text = reader.string();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as TopicMessage;
 }
 
@@ -612,18 +554,14 @@ export function encodeGoodbye(message: MessageInitShape<typeof GoodbyeSchema>, w
 }
 
 /** Reads a `driftless.v1.Goodbye`: all of `bytes`, or the next `length` of a reader. */
-export function decodeGoodbye(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Goodbye {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeGoodbye(bytes: Uint8Array | BinaryReader, length?: number): Goodbye {
   const message: Omit<Goodbye, "$typeName"> = {
     code: 0,
     reason: "",
     reconnectAfterMs: 0,
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.code = reader.uint32();
         break;
@@ -637,10 +575,9 @@ export function decodeGoodbye(bytes: Uint8Array | BinaryReader, length = (bytes 
         message.moved = decodeMoved(reader, reader.uint32());
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Goodbye;
 }
 
@@ -653,18 +590,14 @@ export function encodeMoved(message: MessageInitShape<typeof MovedSchema>, write
 }
 
 /** Reads a `driftless.v1.Moved`: all of `bytes`, or the next `length` of a reader. */
-export function decodeMoved(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Moved {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeMoved(bytes: Uint8Array | BinaryReader, length?: number): Moved {
   const message: Omit<Moved, "$typeName"> = {
     node: "",
     url: "",
     quic: "",
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         message.node = reader.string();
         break;
@@ -675,10 +608,9 @@ export function decodeMoved(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.quic = reader.string();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as Moved;
 }
 

@@ -6,7 +6,9 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { GroupDelta, GroupDeltaSchema, State, StateSchema, TableDelta, TableDeltaSchema, TextDelta, TextDeltaSchema, ZoneDelta, ZoneDeltaSchema } from "./state_pb.js";
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BinaryReader } from "@bufbuild/protobuf/wire";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { readFields } from "../../../codec/fields.js";
 
 /** Writes a `driftless.v1.State`. */
 export function encodeState(message: MessageInitShape<typeof StateSchema>, writer = new BinaryWriter()): BinaryWriter {
@@ -37,10 +39,7 @@ export function encodeState(message: MessageInitShape<typeof StateSchema>, write
 }
 
 /** Reads a `driftless.v1.State`: all of `bytes`, or the next `length` of a reader. */
-export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): State {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeState(bytes: Uint8Array | BinaryReader, length?: number): State {
   const message: Omit<State, "$typeName"> = {
     tick: 0,
     full: false,
@@ -56,9 +55,8 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
     zones: [],
     dense: new Uint8Array(0),
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.tick = reader.uint32();
         break;
@@ -111,10 +109,9 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.dense = reader.bytes();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as State;
 }
 
@@ -130,19 +127,15 @@ export function encodeZoneDelta(message: MessageInitShape<typeof ZoneDeltaSchema
 }
 
 /** Reads a `driftless.v1.ZoneDelta`: all of `bytes`, or the next `length` of a reader. */
-export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ZoneDelta {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length?: number): ZoneDelta {
   const message: Omit<ZoneDelta, "$typeName"> = {
     zone: 0,
     references: 0,
     tables: [],
     dense: new Uint8Array(0),
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.zone = reader.uint32();
         break;
@@ -162,10 +155,9 @@ export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (byte
         message.dense = reader.bytes();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as ZoneDelta;
 }
 
@@ -186,18 +178,14 @@ export function encodeTextDelta(message: MessageInitShape<typeof TextDeltaSchema
 }
 
 /** Reads a `driftless.v1.TextDelta`: all of `bytes`, or the next `length` of a reader. */
-export function decodeTextDelta(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TextDelta {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeTextDelta(bytes: Uint8Array | BinaryReader, length?: number): TextDelta {
   const message: Omit<TextDelta, "$typeName"> = {
     gone: [],
     numbers: [],
     texts: [],
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 10:
         for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.gone.push(reader.uint32());
         break;
@@ -214,10 +202,9 @@ export function decodeTextDelta(bytes: Uint8Array | BinaryReader, length = (byte
         message.texts.push(reader.bytes());
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as TextDelta;
 }
 
@@ -247,10 +234,7 @@ export function encodeTableDelta(message: MessageInitShape<typeof TableDeltaSche
 }
 
 /** Reads a `driftless.v1.TableDelta`: all of `bytes`, or the next `length` of a reader. */
-export function decodeTableDelta(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TableDelta {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeTableDelta(bytes: Uint8Array | BinaryReader, length?: number): TableDelta {
   const message: Omit<TableDelta, "$typeName"> = {
     kind: 0,
     despawned: [],
@@ -261,9 +245,8 @@ export function decodeTableDelta(bytes: Uint8Array | BinaryReader, length = (byt
     changedRice: new Uint8Array(0),
     groups: [],
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.kind = reader.uint32();
         break;
@@ -298,10 +281,9 @@ export function decodeTableDelta(bytes: Uint8Array | BinaryReader, length = (byt
         message.groups.push(decodeGroupDelta(reader, reader.uint32()));
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as TableDelta;
 }
 
@@ -320,10 +302,7 @@ export function encodeGroupDelta(message: MessageInitShape<typeof GroupDeltaSche
 }
 
 /** Reads a `driftless.v1.GroupDelta`: all of `bytes`, or the next `length` of a reader. */
-export function decodeGroupDelta(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): GroupDelta {
-  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
-  const end = reader.pos + length;
-  if (end > reader.len) throw new RangeError("truncated");
+export function decodeGroupDelta(bytes: Uint8Array | BinaryReader, length?: number): GroupDelta {
   const message: Omit<GroupDelta, "$typeName"> = {
     group: 0,
     rows: new Uint8Array(0),
@@ -331,9 +310,8 @@ export function decodeGroupDelta(bytes: Uint8Array | BinaryReader, length = (byt
     packed: [],
     rice: new Uint8Array(0),
   };
-  while (reader.pos < end) {
-    const [field, type] = reader.tag();
-    switch (field * 8 + type) {
+  readFields(bytes, length, (reader, key): true | void => {
+    switch (key) {
       case 8:
         message.group = reader.uint32();
         break;
@@ -353,10 +331,9 @@ export function decodeGroupDelta(bytes: Uint8Array | BinaryReader, length = (byt
         message.rice = reader.bytes();
         break;
       default:
-        reader.skip(type, field);
+        return true;
     }
-  }
-  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  });
   return message as GroupDelta;
 }
 
