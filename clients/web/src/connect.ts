@@ -29,13 +29,15 @@ export async function connect<
   const names: readonly (TransportName | Dialer)[] = options.transports ?? ["webtransport", "websocket"];
   const dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
   const { name: shown = "", spectate = false } = options;
+  const signal = options.signal ?? new AbortController().signal;
   const place = options.match ? await matched(options) : options;
   const { room: name = "", kind = options.game?.kind ?? "", reservation = "" } = place;
   const asks = { room: name, ...(kind && { kind }) };
   const paths = new Paths(dialers, baseOf(place.url), timers, asks, options.identity, options.traceparent);
   const earlier = options.token ? parseToken(options.token) : undefined;
   const prediction = options.prediction && predicted(options);
-  const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {
+  const transport = await paths.dial(signal).catch((error: unknown) => {
+    signal.throwIfAborted();
     throw RoomError.dial(error);
   });
   const ofRoom = options.options ? JSON.stringify(options.options) : "";
@@ -49,14 +51,15 @@ export async function connect<
   );
   const game = options.game ?? (rawGame as unknown as Game<Input, Command, Event, K>);
   const room = new Room(core, timers, game, options.interpolation ?? {}, paths, prediction);
-  await room.open(transport);
+  await room.open(transport, signal);
   return room;
 }
 
 /** Where the match is that was asked for. */
 async function matched<I, C, E, K extends Kinds<K>>(options: ConnectOptions<I, C, E, K>) {
-  const { url, identity, game, match } = options;
-  const found = await findMatch({ ...(game?.kind && { kind: game.kind }), ...match, url, identity });
+  const { url, identity, signal, game, match } = options;
+  const kind = match?.kind ?? game?.kind;
+  const found = await findMatch({ ...match, kind, url, identity, signal });
   reported(() => match?.found?.(found));
   return found;
 }

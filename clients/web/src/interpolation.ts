@@ -9,16 +9,16 @@ const MAX_FRAMES = 64;
 /** How entities are interpolated. Times are milliseconds. */
 export interface InterpolationOptions {
   /** How long entities continue their movement when no state comes. Default: 100. */
-  readonly extrapolation?: number;
+  readonly extrapolation?: number | undefined;
   /** Minimum of the render delay. Default: 0. */
-  readonly minDelay?: number;
+  readonly minDelay?: number | undefined;
   /** Maximum of the render delay. Default: 1000. */
-  readonly maxDelay?: number;
+  readonly maxDelay?: number | undefined;
   /**
    * A number that changes by more than this many quanta between two states has jumped and is not
    * interpolated: for games whose schema does not say it better, by `life`. Default: none.
    */
-  readonly jump?: number;
+  readonly jump?: number | undefined;
 }
 
 interface Frame {

@@ -6,15 +6,15 @@ import { systemTimers, within } from "./timers.js";
 /** Which room a party wants: see the guide, "Finding a match". */
 export interface MatchOptions {
   /** Kind of game. Default: that of the room's `game`, or the server's default kind. */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
   /** Which rooms: `mode = "ctf" and players < 8`. Default: any. */
-  readonly filter?: string;
+  readonly filter?: string | undefined;
   /** How many seats. Default: 1. */
-  readonly party?: number;
+  readonly party?: number | undefined;
   /** Whether a room is made if none fits. Default: true. */
-  readonly create?: boolean;
+  readonly create?: boolean | undefined;
   /** Options of the game for a room that is made, if the server runs with `--join-options`. */
-  readonly options?: Readonly<Record<string, unknown>>;
+  readonly options?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The server to ask, and as whom. */
@@ -23,6 +23,8 @@ export interface Asker {
   readonly url?: string | URL | undefined;
   /** As for `connect`. */
   readonly identity?: Identity | undefined;
+  /** Gives up: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A room in which seats are kept for a moment: what `connect` needs. */
@@ -40,10 +42,10 @@ export interface Match {
 }
 
 /** Finds a room with seats for a party, or makes one. `connect({ ...match })` takes the player's seat. */
-export async function findMatch({ url, identity, ...wanted }: Asker & MatchOptions): Promise<Match> {
+export async function findMatch({ url, identity, signal, ...wanted }: Asker & MatchOptions): Promise<Match> {
   const base = baseOf(url);
   const token = await shown(identity);
-  const init = { method: "POST", body: JSON.stringify(wanted) };
+  const init = { method: "POST", body: JSON.stringify(wanted), signal: signal ?? null };
   const answer = (await ask(new URL("v1/match", base), token, init)) as Seats & {
     room: { name: string; kind: string };
   };
@@ -77,6 +79,7 @@ async function ask(url: URL, token: string | undefined, init: RequestInit): Prom
   const late = `no answer from ${url.host}`;
   const asked = within(fetch(url, { ...init, headers }), ANSWER_MS, late, systemTimers);
   const answer = await asked.catch((error: unknown) => {
+    init.signal?.throwIfAborted();
     throw failed(String(error), true);
   });
   const read = within(answer.json(), ANSWER_MS, late, systemTimers).catch(() => undefined);
@@ -105,25 +108,23 @@ export function baseOf(url: string | URL | undefined): URL {
 /** Who waits in the queue for a match: see the guide, "The queue". */
 export interface QueueOptions {
   /** Kind of game. Default: the server's default kind. */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
   /** How many play. They stay together. Default: 1. */
-  readonly party?: number;
+  readonly party?: number | undefined;
   /** How good they are, on average. */
-  readonly skill?: number;
+  readonly skill?: number | undefined;
   /** Milliseconds to regions in which they can play. Default: all. */
-  readonly latencies?: Readonly<Record<string, number>>;
+  readonly latencies?: Readonly<Record<string, number>> | undefined;
   /** What is known of them besides. */
-  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  readonly attributes?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** What must be true of everybody they play with: `mode = "ctf"`. */
-  readonly filter?: string;
+  readonly filter?: string | undefined;
 }
 
-/** How a ticket in the queue stands, and how to give it up. */
+/** How a ticket in the queue stands. */
 export interface QueueWatch {
   /** Called while it waits: for how long so far, and how much longer as far as recent matches tell, ms. */
-  readonly waiting?: (waitedMs: number, estimateMs?: number) => void;
-  /** Gives the ticket up; then the promise rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly waiting?: ((waitedMs: number, estimateMs?: number) => void) | undefined;
 }
 
 /** How long a ticket waits at which nobody looks, ms. */
@@ -145,7 +146,6 @@ export async function queue(options: Asker & QueueOptions & QueueWatch): Promise
     for (;;) {
       const at = new URL("?wait=5", ticket);
       const state = (await ask(at, token, { signal: signal ?? null }).catch(async (error: RoomError) => {
-        signal?.throwIfAborted();
         // The ticket may still wait.
         if (!error.mayReconnect || systemTimers.now() - heard > LIFE_MS) throw error;
         await new Promise((again) => setTimeout(again, 1000));

@@ -59,7 +59,7 @@ export class Room<
   private seen = 0;
   /** The last tick of the last roll-back that a welcome has told of. */
   private known = 0;
-  private firstWelcome: { resolve: () => void; reject: (error: RoomError) => void } | undefined;
+  private firstWelcome: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
   /** @internal */
   constructor(
@@ -291,10 +291,15 @@ export class Room<
   }
 
   /** @internal Takes the first transport, and waits for the welcome. */
-  async open(transport: Transport): Promise<void> {
+  async open(transport: Transport, signal: AbortSignal): Promise<void> {
     const welcomed = new Promise<void>((resolve, reject) => (this.firstWelcome = { resolve, reject }));
+    const abort = (): void => {
+      this.firstWelcome?.reject(signal.reason);
+      void this.leave();
+    };
+    signal.addEventListener("abort", abort);
     this.connector.attach(transport);
-    await welcomed;
+    await welcomed.finally(() => signal.removeEventListener("abort", abort));
   }
 
   /** Reports what became of the room when its connection was lost. */

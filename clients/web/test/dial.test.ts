@@ -106,6 +106,46 @@ describe("while an attempt hangs", () => {
   });
 });
 
+describe("connecting", () => {
+  const enough = new Error("enough");
+
+  it("is given up while it is dialed", async () => {
+    const { timers, server, options } = world();
+    server.hanging = true;
+    const stop = new AbortController();
+    const given = expect(connect({ ...options, signal: stop.signal })).rejects.toBe(enough);
+    await timers.advance(1000);
+    stop.abort(enough);
+    await timers.advance(5);
+    await given;
+    await expect(connect({ ...options, signal: stop.signal })).rejects.toBe(enough);
+    await timers.advance(20_000);
+    expect(server.links).toEqual([]);
+  });
+
+  it("is given up before the welcome, and with it the seat", async () => {
+    const { timers, server, options } = world();
+    const stop = new AbortController();
+    const given = expect(connect({ ...options, signal: stop.signal })).rejects.toBe(enough);
+    await timers.advance(30);
+    stop.abort(enough);
+    await timers.advance(5);
+    await given;
+    await timers.advance(1000);
+    expect(server.messages.map((body) => body.case)).toEqual(["join", "leave"]);
+    expect(server.links.filter((link) => link.open)).toEqual([]);
+  });
+
+  it("is over when it has succeeded: then the signal takes nothing away", async () => {
+    const { timers, join } = world();
+    const stop = new AbortController();
+    const room = await join({ signal: stop.signal });
+    stop.abort(enough);
+    await timers.advance(10_000);
+    expect(room.status.phase).toBe("joined");
+  });
+});
+
 describe("attempts", () => {
   it("are each counted once", async () => {
     const { timers, server, join } = world();

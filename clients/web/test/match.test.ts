@@ -107,6 +107,20 @@ describe("asking for a match", () => {
     await silent;
   });
 
+  it("is given up with the signal's reason", async () => {
+    vi.stubGlobal(
+      "fetch",
+      (_: URL, { signal }: RequestInit) =>
+        new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted")))),
+    );
+    const stop = new AbortController();
+    const enough = new Error("enough");
+    const asked = expect(connect({ url: "http://x", match: {}, signal: stop.signal })).rejects.toBe(enough);
+    await new Promise((later) => setTimeout(later, 0));
+    stop.abort(enough);
+    await asked;
+  });
+
   it("says that what answers is no Driftless server", async () => {
     for (const page of ["<html>Log in to the hotel's network</html>", ""]) {
       vi.stubGlobal("fetch", () => Promise.resolve(new Response(page, { status: 200 })));

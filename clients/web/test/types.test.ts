@@ -31,6 +31,10 @@ export async function checked(): Promise<void> {
   // Without types, names are not checked.
   const untyped: Room = await connect({ room: "lobby" });
   void untyped.entities.all("anything")[0]?.whatever;
+  // An option that is undefined is as one that is not there.
+  const query = new URLSearchParams();
+  const name = query.get("name") ?? undefined;
+  await connect({ room: name, kind: name, name, url: name, identity: undefined, match: { kind: name } });
 }
 
 it("messages are read as they are written", () => {
