@@ -22,7 +22,8 @@ export class Emitter<Events> {
     // Until then, events go on waiting, so that none overtakes another.
     if (kept) {
       queueMicrotask(() => {
-        if (this.kept.delete(type)) kept.forEach((event) => this.emit(type, event as Events[K]));
+        if (this.has(type) && this.kept.delete(type))
+          kept.forEach((event) => this.emit(type, event as Events[K]));
       });
     }
     return () => own.delete(listener);
@@ -39,8 +40,10 @@ export class Emitter<Events> {
       if (kept.length > MOST_KEPT) kept.shift();
       return;
     }
-    for (const listener of [...(this.listeners.get(type) ?? [])]) {
-      reported(() => listener(event as never));
+    const listeners = this.listeners.get(type);
+    for (const listener of [...(listeners ?? [])]) {
+      // Another one may have removed it.
+      if (listeners?.has(listener)) reported(() => listener(event as never));
     }
   }
 }
