@@ -6,8 +6,9 @@ export { advice, CloseCode, mayReconnect } from "./code.js";
 export { connect } from "./connect.js";
 export { type Column, type Field, type Group, type Kind, Schema } from "./codec/schema.js";
 export { Snapshot, Table } from "./codec/snapshot.js";
-export { RoomError, SendError } from "./errors.js";
+export { type Cause, RoomError, SendError } from "./errors.js";
 export { type AnyKinds, type Game, type Kinds, rawGame } from "./game.js";
+export type { Identity } from "./identity.js";
 export { Interpolation, type InterpolationOptions } from "./interpolation.js";
 export {
   type Asker,
@@ -31,6 +32,7 @@ export type { ConnectOptions, TransportName } from "./options.js";
 export type { Prediction } from "./prediction.js";
 export { type Entities, Room } from "./room.js";
 export type { KindOf, RoomEvents, StateUpdate, Status } from "./room_events.js";
+export type { Delivery, Outgoing } from "./session/session.js";
 export type { Stats } from "./stats.js";
 export { type Timers } from "./timers.js";
 export type { Topic, TopicEvent } from "./topic.js";

@@ -210,6 +210,7 @@ export class Room<
     return this.core.meter.stats;
   }
 
+  /** In the room, on the way back to it, or at the end. */
   get status(): Status {
     return this.current!;
   }
@@ -234,10 +235,12 @@ export class Room<
     return this.core.session.welcome?.user ?? "";
   }
 
+  /** The room's name. */
   get name(): string {
     return this.core.session.welcome?.room ?? "";
   }
 
+  /** The kind of its game. */
   get kind(): string {
     return this.core.session.welcome?.kind ?? "";
   }
