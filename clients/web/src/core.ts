@@ -284,16 +284,10 @@ export class Core {
     return this.goodbye !== undefined;
   }
 
-  /** Time between two ticks of the room, ms. Undefined before the welcome. */
-  get tickInterval(): number | undefined {
-    const rate = this.session.welcome?.tickRate;
-    return rate === undefined ? undefined : 1000 / Math.max(rate, 1);
-  }
-
   /** When `tick` is due, ms of the server's clock. */
   tickDue(tick: number): number | undefined {
     const welcome = this.session.welcome;
-    return welcome && Number(welcome.epochUs) / 1000 + (tick * 1000) / Math.max(welcome.tickRate, 1);
+    return welcome && Number(welcome.epochUs) / 1000 + tick * this.session.tickInterval;
   }
 
   private end(cause: RoomError): void {

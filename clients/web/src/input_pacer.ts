@@ -36,14 +36,17 @@ export class InputPacer<Input> {
   /** Sets the timer for the next tick, if that wants an input. Called after each welcome. */
   schedule(): void {
     const { core, timers } = this;
-    const { session, tickInterval } = core;
-    const due = core.tickDue(0);
-    const serverTime = core.clock.serverTime(timers.now());
+    const { session, clock } = core;
     const wanted = this.pending !== undefined || this.emitter.has("tick");
     if (this.timer !== undefined || !wanted || !session.isActive || session.spectating) return;
-    if (tickInterval === undefined || due === undefined || serverTime === undefined) return;
-    const { jitter } = core.meter.stats;
-    const { tick, wait } = this.clock.next(serverTime, tickInterval, due, core.clock.way, jitter);
+    // Whoever is active has had a welcome, which says when it is.
+    const { tick, wait } = this.clock.next(
+      clock.serverTime(timers.now())!,
+      session.tickInterval,
+      core.tickDue(0)!,
+      clock.way,
+      core.meter.stats.jitter,
+    );
     this.timer = timers.set(() => this.send(tick), wait);
   }
 

@@ -15,10 +15,10 @@ export interface Timers {
   /** Whether the page is hidden. */
   hidden(): boolean;
   /**
-   * Calls back when the page is shown or hidden, and when the network is back. Returns a function that stops
-   * this.
+   * Calls back when the page is shown or hidden, and when the network is back. `restored`: the page comes
+   * from the back/forward cache, without its connections. Returns a function that stops this.
    */
-  watch(changed: () => void): () => void;
+  watch(changed: (restored: boolean) => void): () => void;
 }
 
 /** What a promise resolves to, if it does within `ms`. Rejects with an Error that says `late` otherwise. */
@@ -47,13 +47,11 @@ export const systemTimers: Timers = {
   hidden: () => typeof document !== "undefined" && document.visibilityState === "hidden",
   watch(changed) {
     if (typeof document === "undefined") return () => {};
-    document.addEventListener("visibilitychange", changed);
-    addEventListener("online", changed);
-    addEventListener("pageshow", changed);
-    return () => {
-      document.removeEventListener("visibilitychange", changed);
-      removeEventListener("online", changed);
-      removeEventListener("pageshow", changed);
-    };
+    const stop = new AbortController();
+    const tell = (event: Event): void => changed((event as PageTransitionEvent).persisted === true);
+    document.addEventListener("visibilitychange", tell, stop);
+    addEventListener("online", tell, stop);
+    addEventListener("pageshow", tell, stop);
+    return () => stop.abort();
   },
 };

@@ -322,6 +322,19 @@ describe("a page", () => {
     expect(room.status.phase).toBe("joined");
   });
 
+  // Browsers close a page's connections when they put it aside, and not all tell it of that.
+  it("that comes back from the back/forward cache connects anew at once", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const { statuses } = record(room);
+    await timers.advance(500);
+    [server.links[0]!.deaf, server.links[0]!.open] = [true, false];
+    timers.sleep(8000);
+    timers.restore();
+    await timers.advance(100);
+    expect(statuses).toMatchObject([{ phase: "reconnecting" }, { phase: "joined", resumed: true }]);
+  });
+
   it("that is shown again tries at once", async () => {
     const { timers, server, join } = world();
     const room = await join();

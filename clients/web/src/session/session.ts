@@ -376,7 +376,8 @@ export class Session {
     return this.link.heardAt + Math.max(TIMEOUT, this.seat?.welcome?.timeoutMs ?? 0);
   }
 
-  private get tickInterval(): number {
+  /** Time between two ticks of the room, ms. Before the welcome, a second. */
+  get tickInterval(): number {
     return 1000 / (this.seat?.welcome?.tickRate || 1);
   }
 
