@@ -1,9 +1,9 @@
 //! The door: the one place where connections of every transport are admitted or refused.
 //!
 //! A client is identified by its [`Source`]: the address, or IPv6 /64, that it connects from, or that a
-//! [trusted proxy](Proxies) connects on behalf of. The sockets, TLS handshakes in progress, open connections,
-//! players, and new players per second of a source are limited. Loopback is limited only by the server's
-//! totals: it is a load test, or a proxy that nobody has named.
+//! [trusted proxy](Proxies) connects on behalf of. The sockets, TLS handshakes in progress, requests over
+//! HTTP/2, open connections, players, and new players per second of a source are limited. Loopback is limited
+//! only by the server's totals: it is a load test, or a proxy that nobody has named.
 //!
 //! A transport calls [`Door::admit`] before it knows whether the peer joins or resumes, and
 //! [opens](Door::open) the connection with the [`Admission`] it gets. Only a join takes a [player
@@ -40,6 +40,7 @@ use crate::{
     connection::{Connection, LocalConnections, PeerRef, Rooms},
     ground::{
         admission::Admission,
+        api_error::{ApiError, TRY_AGAIN},
         once::OnceTokens,
         origin::{OriginPattern, Origins},
         places::Places,
@@ -55,7 +56,7 @@ use crate::{
     spans::Span,
     topics::Topics,
 };
-use actix_web::http::header::HeaderMap;
+use actix_web::http::{StatusCode, header::HeaderMap};
 use driftless_proto::{limits::Limits, session::Delivery};
 use open::OpenConnections;
 use parking_lot::Mutex;
@@ -76,6 +77,9 @@ const FOR_EACH_PLAYER: usize = 3;
 /// Sockets that a source may have in addition to those of players: those that a browser opens for a page, and
 /// upgrades that are turned away.
 const MORE_SOCKETS: usize = 32;
+/// Requests over HTTP/2 that a source may have at a time in addition to as many as there are connections for
+/// its players: as many as one connection may have, so that a page that loads everything at once gets it.
+const MORE_REQUESTS: usize = 100;
 /// Connections that may be open in addition to those of players.
 const MORE_CONNECTIONS: usize = 1024;
 /// TLS handshakes over TCP that a source may have in progress.
@@ -109,6 +113,7 @@ pub struct Door {
     origins: Origins,
     sockets: Arc<Shares>,
     tls_handshakes: Arc<Shares>,
+    requests: Arc<Shares>,
     joins: Mutex<Rate>,
     join_interval: Duration,
     /// Those who have somebody find out who they are.
@@ -150,6 +155,7 @@ impl Door {
             stands: Places::new(config.max_connections, config.max_connections_per_address),
             sockets: Shares::new(of_source.saturating_add(MORE_SOCKETS)),
             tls_handshakes: Shares::new(TLS_HANDSHAKES),
+            requests: Shares::new(of_source.saturating_add(MORE_REQUESTS)),
             origins: Origins::new(
                 allowed_origins(config),
                 address.ip().is_loopback(),
@@ -214,6 +220,21 @@ impl Door {
             return Some(Share::uncounted());
         }
         self.tls_handshakes.take(Source::of(address)).or_else(|| self.dropped("tls_handshakes"))
+    }
+
+    /// Takes a permit for one more request of a connection that may have many at a time (HTTP/2), for as long
+    /// as it is open.
+    ///
+    /// # Errors
+    /// It has as many.
+    pub(crate) fn request(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Share, ApiError> {
+        let (source, max) = (self.source(Some(peer), headers), self.requests.max());
+        self.requests.take(source).ok_or_else(|| {
+            let message = format!("{source} has {max} requests open, as many as may be from one address");
+            let refused = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "address_full", message);
+            self.metrics.requests_refused.inc(refused.code());
+            refused.retry_after(TRY_AGAIN)
+        })
     }
 
     /// Finds out who a client is. A refusal is counted like a join, so that guessing is limited to the same

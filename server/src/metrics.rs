@@ -364,6 +364,7 @@ impl Metrics {
             requests_refused: ByReason::new(
                 "reason",
                 [
+                    "address_full",
                     "wrong_token",
                     "foreign_origin",
                     "foreign_host",

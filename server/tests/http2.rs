@@ -185,3 +185,55 @@ fn a_connection_may_have_only_so_many_requests_at_a_time() {
         assert_eq!(whole(ask(&mut send, Method::GET, "/livez", &[], "")).await.0, 200);
     });
 }
+
+// Promise 4
+#[test]
+fn an_address_has_only_so_many_requests_open_however_many_connections_it_has() {
+    let trusted_proxy = "127.0.0.0/8".parse().unwrap();
+    let (server, _files, trusting) =
+        secure(Config { max_connections_per_address: 1, trusted_proxy, ..config() });
+    // Three for its player, and a connection full.
+    const MOST: usize = 103;
+    let eve = [("x-forwarded-for", "192.0.2.1")];
+    local(async {
+        let mut open = Vec::new();
+        let mut connections = Vec::new();
+        for n in 0..MOST {
+            if n % 100 == 0 {
+                connections.push(connect(server.address(), &trusting, 0).await);
+            }
+            let answer = ask(connections.last_mut().unwrap(), Method::GET, "/guide", &eve, "");
+            let answer = timeout(PATIENCE, answer).await.expect("in time").unwrap();
+            assert_eq!(answer.status().as_u16(), 200);
+            open.push(answer.into_body());
+        }
+        let mut reads = connect(server.address(), &trusting, 1 << 16).await;
+        let refused = timeout(PATIENCE, ask(&mut reads, Method::GET, "/guide", &eve, "")).await;
+        let refused = refused.expect("in time").unwrap();
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["retry-after"]),
+            (429, &"2".parse().unwrap())
+        );
+        let problem = part(&mut refused.into_body()).await.unwrap();
+        assert!(
+            problem.contains("address_full") && problem.contains("192.0.2.1 has 103 requests"),
+            "{problem}"
+        );
+        let unread = ask(connections.last_mut().unwrap(), Method::GET, "/guide", &eve, "");
+        let reset = match timeout(PATIENCE, unread).await.expect("in time") {
+            Ok(answer) => {
+                timeout(PATIENCE, answer.into_body().data()).await.expect("in time").unwrap().unwrap_err()
+            }
+            Err(reset) => reset,
+        };
+        assert_eq!(reset.reason(), Some(Reason::REFUSED_STREAM));
+        let bob = [("x-forwarded-for", "192.0.2.2")];
+        assert_eq!(whole(ask(&mut reads, Method::GET, "/livez", &bob, "")).await.0, 200, "others are let in");
+        assert_eq!(server.running().metrics().requests_refused.get("address_full"), 2);
+        drop(open.pop());
+        let until = std::time::Instant::now() + PATIENCE;
+        while whole(ask(&mut reads, Method::GET, "/livez", &eve, "")).await.0 != 200 {
+            assert!(std::time::Instant::now() < until, "what has ended is given back");
+        }
+    });
+}

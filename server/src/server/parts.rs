@@ -383,7 +383,7 @@ impl Parts {
                     .keep_alive(KEEP_ALIVE)
                     .upgrade(transport::websocket::Upgrade::new(app()))
                     .finish(app()),
-                transport::Http2::new(app(), patience),
+                transport::Http2::new(app(), patience, parts.door.clone()),
             )
         };
         let config = &self.config;
