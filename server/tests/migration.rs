@@ -284,6 +284,43 @@ fn a_room_goes_to_and_fro_and_nobody_misses_anything() {
     print_gaps("spectators", &mut gaps);
 }
 
+// Promise 4 bounds what an address may make at a node. What it has made goes on all the same.
+#[test]
+fn a_room_goes_to_a_node_where_its_maker_has_made_as_many_as_one_address_may() {
+    let redis = Redis::start();
+    let start = |name: &str| {
+        TestServer::start(Config {
+            redis: redis.url().parse().ok(),
+            node: Some(name.into()),
+            trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+            max_rooms_per_address: 1,
+            linger: Duration::from_secs(600),
+            ..config()
+        })
+    };
+    let (a, b) = (start("a"), start("b"));
+    until("they see each other", || sees(&a, "b") && sees(&b, "a"));
+    let make = |at: &TestServer, mode: &str| {
+        let wanted = format!(r#"{{"kind":"arena","filter":"mode = \"{mode}\""}}"#);
+        eventually("an answer", || {
+            let made =
+                http::send(at.address(), "POST", "/v1/match", "x-forwarded-for: 192.0.2.2\r\n", &wanted);
+            // Redis has yet to settle; and requests are limited, too.
+            let again = made.status == 503 || made.status == 429 && made.error_code() == "too_often";
+            (!again).then_some(made)
+        })
+    };
+    let made = make(&a, "x");
+    assert_eq!((made.status, make(&b, "y").status), (200, 200), "{made:?}");
+    let room = made.json()["room"]["name"].as_str().unwrap().to_owned();
+    let (status, said) = move_to(&a, &room, r#"{"node":"b"}"#);
+    assert_eq!((status, said["node"].as_str()), (200, Some("b")), "{said}");
+    assert_eq!(b.get(&format!("/v1/rooms/{room}")).status, 200);
+    let refused = make(&b, "z");
+    assert_eq!((refused.status, refused.error_code()), (429, "too_many_rooms_of_address".into()));
+    until("it counts at its first node no more", || make(&a, "z").status == 200);
+}
+
 // "A rolling restart of three nodes: 0 errors, no player loses a seat." Each player and spectator panics if
 // it loses its seat, if an event comes twice or not at all, if a tick is older than one before, or if its
 // connection ends with an error.

@@ -34,8 +34,18 @@ pub(super) struct Plan {
     pub spectating: Spectating,
     /// Its name is this node's.
     pub hold: Option<Hold>,
+    pub provenance: Provenance,
+}
+
+/// Where a room comes from, which decides whether it has its share of the server already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Provenance {
+    /// It is made: by somebody who may make one more, on a server that has enough for it.
+    New,
+    /// It comes from another node, where its maker was allowed to make it. There must be enough for it here.
+    Arrives,
     /// It has its share within limits that may have been others, and keeps it whatever they are now.
-    pub exists: bool,
+    GoesOn,
 }
 
 /// A room that has not started yet.
@@ -75,9 +85,9 @@ impl Factory {
         }
         spec::check_info(&spec.info)?;
         let spectating = self.spectating(&kind, spec)?;
-        let (members, exists) = (Members::default(), false);
-        let made =
-            self.admit(Plan { id, name, kind, setup, maker, durability, members, spectating, hold, exists })?;
+        let (members, provenance) = (Members::default(), Provenance::New);
+        let plan = Plan { id, name, kind, setup, maker, durability, members, spectating, hold, provenance };
+        let made = self.admit(plan)?;
         spec.info.iter().for_each(|(key, value)| made.shared.notice.set_info(key.clone(), value.clone()));
         Ok(Made { trace: spec.trace, ..made })
     }
@@ -109,7 +119,7 @@ impl Factory {
 
     /// Takes a room's share of what the server has.
     pub(super) fn admit(&self, plan: Plan) -> Result<Made, FactoryError> {
-        let Plan { id, name, kind, setup, maker, durability, members, spectating, hold, exists } = plan;
+        let Plan { id, name, kind, setup, maker, durability, members, spectating, hold, provenance } = plan;
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
         }
@@ -117,7 +127,7 @@ impl Factory {
             let why = "this node does not hold its name".to_owned();
             return Err(FactoryError::Unavailable(Unavailable { why, wait: Duration::ZERO }));
         }
-        if !exists && self.registry.len() >= self.config.max_rooms {
+        if provenance != Provenance::GoesOn && self.registry.len() >= self.config.max_rooms {
             return Err(FactoryError::TooManyRooms(self.config.max_rooms));
         }
         let tick_rate = in_range("tick_rate", setup.tick_rate, TICK_RATES)?;
@@ -126,19 +136,24 @@ impl Factory {
         let owned = hold.as_ref().map(|hold| hold.owned().clone());
         let shared = Arc::new(RoomShared { members: Arc::new(members), spectating, owned, ..shared });
         let by_join = matches!(maker, Maker::Joiner(_));
-        let share = match maker {
-            Maker::Operator => None,
-            Maker::Joiner(source) if exists => Some(self.by_source.go_on(source)),
-            Maker::Joiner(source) => Some(self.by_source.take(source).ok_or_else(|| {
-                FactoryError::TooManyRoomsOfAddress { of: source, max: self.by_source.max() }
-            })?),
+        let share = match (maker, provenance) {
+            (Maker::Operator, _) => None,
+            (Maker::Joiner(source), Provenance::New) => {
+                Some(self.by_source.take(source).ok_or_else(|| FactoryError::TooManyRoomsOfAddress {
+                    of: source,
+                    max: self.by_source.max(),
+                })?)
+            }
+            (Maker::Joiner(source), _) => Some(self.by_source.go_on(source)),
         };
-        let ticks = match exists {
-            true => self.ticks.go_on(tick_rate, by_join),
-            false => self.ticks.take(tick_rate, by_join).ok_or_else(|| {
-                let max = if by_join { self.ticks.max_of_joins() } else { self.ticks.max() };
-                FactoryError::TooManyTicks(max)
-            })?,
+        let ticks = match provenance {
+            Provenance::GoesOn => self.ticks.go_on(tick_rate, by_join),
+            Provenance::New | Provenance::Arrives => {
+                self.ticks.take(tick_rate, by_join).ok_or_else(|| {
+                    let max = if by_join { self.ticks.max_of_joins() } else { self.ticks.max() };
+                    FactoryError::TooManyTicks(max)
+                })?
+            }
         };
         let budget = Budget { _ticks: ticks, _share: share, hold };
         Ok(Made { shared, kind, setup, budget, maker, durability, trace: None })

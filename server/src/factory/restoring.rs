@@ -1,6 +1,10 @@
 //! Rooms that go on: from another process, from a store, from a recording.
 
-use super::{Came, Factory, FactoryError, plan::Plan, starting::GoesOn};
+use super::{
+    Came, Factory, FactoryError,
+    plan::{Plan, Provenance},
+    starting::GoesOn,
+};
 use crate::{
     carry,
     ground::{durability::Durability, members::Members, sight::Spectating},
@@ -189,8 +193,9 @@ impl Factory {
     ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
         let (maker, members) = (Maker::Operator, Members::default());
-        let (of, exists) = (name.clone(), true);
-        let plan = Plan { id, name: of, kind, setup, maker, durability, members, spectating, hold, exists };
+        let (of, provenance) = (name.clone(), Provenance::GoesOn);
+        let plan =
+            Plan { id, name: of, kind, setup, maker, durability, members, spectating, hold, provenance };
         let made = self.admit(plan)?;
         match self.registry.get_or_start(name, || self.start(made, None)) {
             (_, Found::Started) => Ok(()),
@@ -225,7 +230,7 @@ impl Factory {
             members,
             spectating: carried.spectating,
             hold,
-            exists: came.is_none(),
+            provenance: if came.is_some() { Provenance::Arrives } else { Provenance::GoesOn },
         };
         let made = self.admit(plan)?;
         carried.show(&made.shared);

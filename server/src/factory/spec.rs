@@ -157,7 +157,7 @@ pub enum FactoryError {
     #[error("all {0} rooms are in use")]
     TooManyRooms(usize),
     /// The joins of one address have made as many rooms as one address may.
-    #[error("{of} has made {max} rooms that still exist, as many as one address may")]
+    #[error("{of} has made as many rooms that still exist as one address may: {max}")]
     TooManyRoomsOfAddress {
         /// Who.
         of: Source,
