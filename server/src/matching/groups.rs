@@ -15,15 +15,16 @@ use super::{
 };
 use std::{collections::BTreeMap, mem};
 
-/// How many others are looked at for one who has waited, at most.
+/// How many others are looked at for one who has waited, at most, beyond those that a match has.
 const LOOKED_AT: usize = 256;
-/// How many pairs are compared in a round, at most: the rest waits for the next.
+/// How many pairs are compared in a round: when there have been as many, no further match is begun.
 const COMPARED: usize = 500_000;
-/// After how many those have their turn who have not waited longest.
+/// After how many those have their turn who have not waited longest: one large match may take more, and the
+/// others have as many for themselves.
 const COMPARED_OF_LONGEST: usize = COMPARED / 2;
 /// After how many tickets do, instead of rooms that want players.
 const COMPARED_OF_BACKFILLS: usize = COMPARED / 4;
-/// How many ways to make teams are tried for one match, at most.
+/// How many steps are taken to make the teams of one match, at most, beyond the one for each of its parties.
 const TEAMS_TRIED: usize = 1_000;
 /// Most regions that are told apart in a round.
 const REGIONS: usize = 64;
@@ -73,18 +74,20 @@ impl MatchFunction for Groups {
         }
         let all = round.tickets.len();
         let start = usize::try_from(round.seed % all.max(1) as u64).unwrap_or(0);
-        let longest = (0..all).map(|place| (place, COMPARED_OF_LONGEST));
-        let in_turn = (0..all).map(|n| ((start + n) % all, COMPARED));
         let mut tried = vec![false; all];
-        for (place, most) in longest.chain(in_turn) {
-            if pool.compared < most
-                && pool.is_free(place)
-                && !mem::replace(&mut tried[place], true)
-                && let Some(proposal) = self.group(&mut pool, place)
-            {
-                proposal.tickets().for_each(|at| pool.take(at));
-                proposals.push(proposal);
+        let mut most = COMPARED_OF_LONGEST;
+        for first in [0, start] {
+            for place in (first..all).chain(0..first) {
+                if pool.compared < most
+                    && pool.is_free(place)
+                    && !mem::replace(&mut tried[place], true)
+                    && let Some(proposal) = self.group(&mut pool, place)
+                {
+                    proposal.tickets().for_each(|at| pool.take(at));
+                    proposals.push(proposal);
+                }
             }
+            most = pool.compared + (COMPARED - COMPARED_OF_LONGEST);
         }
         proposals
     }
@@ -109,7 +112,7 @@ impl Groups {
                 // The last one does not fit in: their parties are too large.
                 group = group.without_last(pool);
             }
-            if looked_at == LOOKED_AT {
+            if looked_at == LOOKED_AT + size as usize {
                 return None;
             }
             looked_at += 1;
@@ -183,7 +186,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn place(&mut self, chosen: &mut Vec<usize>, at: usize, teams: &mut [(u32, f64)]) {
-        if self.tried >= TEAMS_TRIED || self.best.as_ref().is_some_and(|(unequal, _)| *unequal == 0.0) {
+        if self.tried >= TEAMS_TRIED + self.parties.len()
+            || self.best.as_ref().is_some_and(|(unequal, _)| *unequal == 0.0)
+        {
             return;
         }
         self.tried += 1;

@@ -8,7 +8,7 @@ use super::{
     open_room::tests::room,
     ticket::{Ticket, TicketId},
 };
-use crate::ground::source::Source;
+use crate::ground::{queue_sizes::QueueSizes, source::Source};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,6 +132,33 @@ fn a_room_gets_no_more_players_than_it_wants_and_those_who_suit_it() {
     ];
     let proposals = Groups::new(2, 4).propose(&round(0, &tickets, &backfills));
     assert_eq!(proposals, [Proposal { teams: vec![vec![0, 4]], region: None, backfill: Some(0) }]);
+}
+
+#[test]
+fn a_match_may_have_as_many_players_as_a_queue_accepts() {
+    let tickets: Vec<_> = (0..1_000).map(|n| ticket(n, 1, n as f64 / 100.0, 0)).collect();
+    for (teams, size) in [(1, 1_000), (1_000, 1), (2, 500)] {
+        let accepted = |teams: u32| format!("arena={teams}x{size}").parse::<QueueSizes>().is_ok();
+        assert!(accepted(teams) && !accepted(teams + 1), "it is the largest");
+        let made = matched(&Groups::new(teams, size), 0, &tickets);
+        assert_eq!(made.len(), 1, "{teams}x{size}");
+        assert!(made[0].len() == teams as usize && made[0].iter().all(|team| team.len() == size as usize));
+    }
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick": nor a match.
+#[test]
+fn a_large_match_that_lacks_one_keeps_nobody_from_playing() {
+    let friend = |n| Ticket {
+        attributes: BTreeMap::from([("friends".to_owned(), "true".to_owned())]),
+        filter: "friends".to_owned(),
+        ..ticket(n, 1, 0.0, 0)
+    };
+    let mut tickets: Vec<_> = (0..999).map(friend).collect();
+    tickets.extend((999..1_999).map(|n| ticket(n, 1, 0.0, 1_000)));
+    let mut seeds = (0..10u64).map(|n| n * 1_500);
+    let made = |seed| Groups::new(1, 1_000).propose(&Round::new(1_000, seed, &tickets, &[])).len();
+    assert!(seeds.any(|seed| made(seed) == 1));
 }
 
 // Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick": nor a match.
