@@ -28,7 +28,7 @@ use std::{
 };
 use util::{
     PATIENCE, Player, Socket, TestServer, config, eventually,
-    games::{Ask, Obedient},
+    games::{Ask, Obedient, SlowToMake},
     http, join,
     sse::Sse,
     tokens, until,
@@ -551,6 +551,17 @@ fn one_address_has_only_so_many_readers_of_lobbies_and_tickets() {
         drop(readers);
         until("their places are given back", || open(1).is_ok());
     }
+}
+
+#[test]
+fn a_queue_is_for_games_that_are_slow_to_start_too() {
+    let queue = "slow_to_make=2x1".parse().unwrap();
+    // Longer than the lease of whoever makes matches.
+    let server = TestServer::with(Config { queue, ..config() }, GameKind::of::<SlowToMake<3_300>>());
+    let tickets = [(); 2].map(|()| ticket(&server, "", &json!({ "kind": "slow_to_make" })));
+    let rooms = tickets.map(|path| assigned(&server, &path)["room"].clone());
+    assert_eq!(rooms[0], rooms[1]);
+    assert_eq!(server.get("/metrics").metric("driftless_rooms"), 1.0, "none was made for nothing");
 }
 
 // Promise 4

@@ -6,9 +6,10 @@ mod util;
 
 use driftless_client::{Client, Options, TransportKind};
 use driftless_server::config::Config;
+use driftless_sim::GameKind;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
-use util::{TestServer, config, eventually, http, quic::wait, redis::Redis, until};
+use util::{TestServer, config, eventually, games::SlowToMake, http, quic::wait, redis::Redis, until};
 
 fn node_of(redis: &Redis) -> Config {
     let lease = Duration::from_millis(1_000);
@@ -127,6 +128,35 @@ fn a_match_is_played_in_its_region_whoever_makes_it() {
         for told in paths.map(|path| us.get(&path).json()) {
             assert_eq!(told["url"], json!(format!("ws://{}", eu.address())), "{round}: {told}");
         }
+    }
+}
+
+// A game may take up to five seconds to start: longer than a lease of whoever makes matches, and than others
+// may take to keep seats.
+#[test]
+fn a_match_of_a_game_that_is_slow_to_start_is_played_in_its_region() {
+    let redis = Redis::start();
+    let start = |region: &str| {
+        let queue = "slow_to_make=2x1".parse().unwrap();
+        let config = Config { region: Some(region.into()), queue, ..node_of(&redis) };
+        TestServer::with(config, GameKind::of::<SlowToMake<3_300>>())
+    };
+    let (eu, us) = (start("eu"), start("us"));
+    matched(&eu, &json!({ "kind": "cursors", "filter": "of = \"eu\"" }));
+    matched(&us, &json!({ "kind": "cursors", "filter": "of = \"us\"" }));
+    let knows = |server: &TestServer| server.get("/v1/lobby").json()["rooms"].as_array().unwrap().len() == 2;
+    until("they know each other", || knows(&eu) && knows(&us));
+    for round in 1..=2 {
+        let ticket = || {
+            let wanted = json!({ "kind": "slow_to_make", "latencies": { "eu": 10, "us": 500 } });
+            let answer = post(&us, "/v1/queue", &wanted);
+            format!("/v1/queue/{}?wait=25", answer.json()["id"].as_str().unwrap())
+        };
+        for told in [ticket(), ticket()].map(|path| us.get(&path).json()) {
+            assert_eq!(told["url"], json!(format!("ws://{}", eu.address())), "{round}: {told}");
+        }
+        let rooms = [&eu, &us].map(|server| server.running().registry().len());
+        assert_eq!(rooms, [1 + round, 1], "none was made for nothing");
     }
 }
 

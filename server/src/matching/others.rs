@@ -5,9 +5,10 @@
 //! PREFIX:lobby          set: servers that have such rooms
 //! PREFIX:lobby:SERVER   those rooms, and where the server is; expires when it says nothing
 //! PREFIX:mail:SERVER    list: what others ask of it, and answer
+//! PREFIX:letter:ID      is there for as long as somebody waits for the answer to this letter
 //! ```
 
-use super::{desks::DeskAway, open_room::OpenRoom, remote::ANSWER};
+use super::{START_LIMIT, desks::DeskAway, open_room::OpenRoom, remote::ANSWER};
 use crate::{
     clock::millis,
     ground::{reservation::Reservation, source::Source},
@@ -37,8 +38,10 @@ const SAY: Duration = Duration::from_secs(1);
 pub(super) const COUNTS: Duration = Duration::from_millis(3_500);
 /// Most rooms of a server that others learn of: those with the fewest free seats.
 const MOST: usize = 500;
-/// How long a server may take to keep seats, and how long a letter lies there.
+/// How long a server may take to keep seats, the way of the letter and of the answer included.
 const REPLY: Duration = Duration::from_secs(2);
+/// The same to make a room.
+const REPLY_OF_MAKER: Duration = START_LIMIT.saturating_add(REPLY);
 /// Letters that are answered at a time, and that wait for that: others are not.
 const AT_ONCE: usize = 64;
 /// How long a server waits for mail before it asks again.
@@ -126,6 +129,16 @@ pub(super) enum Wanted {
     Kept { room: String, seats: Vec<Reservation> },
     /// A room for a match.
     Made(RoomWanted),
+}
+
+impl Wanted {
+    /// How long it is waited for.
+    fn limit(&self) -> Duration {
+        match self {
+            Wanted::Kept { .. } => REPLY,
+            Wanted::Made(_) => REPLY_OF_MAKER,
+        }
+    }
 }
 
 /// A room for a match of the queue.
@@ -240,22 +253,32 @@ impl Others {
         let id = format!("{:016x}{:016x}", random()?, random()?);
         let (tell, told) = oneshot::channel();
         self.asked.lock().insert(id.clone(), tell);
+        let limit = wanted.limit();
         let letter = Letter::Keep { id: id.clone(), from: self.me.clone(), wanted };
         let answer = async {
-            self.send(server, &letter).await?;
-            timeout(REPLY, told).await.map_err(|_| DeskAway("the other server does not answer".to_owned()))
+            self.send(server, &letter, Some((&id, limit))).await?;
+            timeout(limit, told).await.map_err(|_| DeskAway("the other server does not answer".to_owned()))
         };
         let answer = answer.await;
         self.asked.lock().remove(&id);
         Ok(answer?.ok().flatten())
     }
 
-    async fn send(&self, server: &str, letter: &Letter) -> Result<(), DeskAway> {
+    /// `waits`: for the answer to this letter, for so long.
+    async fn send(
+        &self,
+        server: &str,
+        letter: &Letter,
+        waits: Option<(&str, Duration)>,
+    ) -> Result<(), DeskAway> {
         let text = serde_json::to_string(letter).map_err(|error| DeskAway(error.to_string()))?;
         let mail = self.way.key(&format!("mail:{server}"));
         let mut send = pipe();
+        if let Some((id, limit)) = waits {
+            send.cmd("SET").arg(self.letter(id)).arg("").arg("PX").arg(millis(limit)).ignore();
+        }
         send.cmd("RPUSH").arg(&mail).arg(&text).ignore();
-        send.cmd("PEXPIRE").arg(&mail).arg(millis(REPLY)).ignore();
+        send.cmd("PEXPIRE").arg(&mail).arg(millis(REPLY_OF_MAKER)).ignore();
         Ok(self.way.ask(ANSWER, async |redis| send.query_async(redis).await).await?)
     }
 
@@ -264,9 +287,9 @@ impl Others {
     pub(super) async fn read_mail(&self, keep: impl AsyncFn(Wanted) -> Option<OpenRoom>) {
         let (to, mut letters) = mpsc::channel(AT_ONCE);
         let letters = stream::poll_fn(move |context| letters.poll_recv(context));
+        // Whoever is not answered takes another server.
         let answered = letters.for_each_concurrent(AT_ONCE, async |letter| {
-            // Nobody waits for it longer.
-            let _ = timeout(REPLY, self.answer(letter, &keep)).await;
+            let _ = self.answer(letter, &keep).await;
         });
         let read = async {
             while self.read(&to).await.is_err() {
@@ -303,11 +326,64 @@ impl Others {
         keep: &impl AsyncFn(Wanted) -> Option<OpenRoom>,
     ) -> Result<(), DeskAway> {
         let Letter::Keep { id, from, wanted } = letter else { return Ok(()) };
-        let room = keep(wanted).await;
-        self.send(&from, &Letter::Kept { id, room }).await
+        // Redis tells, whose clock counts for both. If this server was frozen, nobody waits any more: what it
+        // would keep now, nobody would know of.
+        let left = cmd("PTTL").arg(self.letter(&id)).to_owned();
+        let left: i64 = self.way.ask(ANSWER, async |redis| left.query_async(redis).await).await?;
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        if left.is_zero() {
+            return Ok(());
+        }
+        let answer = async {
+            let room = keep(wanted).await;
+            self.send(&from, &Letter::Kept { id, room }, None).await
+        };
+        timeout(left, answer).await.unwrap_or(Ok(()))
+    }
+
+    fn letter(&self, id: &str) -> String {
+        self.way.key(&format!("letter:{id}"))
     }
 }
 
 fn random() -> Result<u64, DeskAway> {
     getrandom::u64().map_err(|error| DeskAway(format!("no random bytes: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis_server::Redis;
+    use std::cell::RefCell;
+    use tokio::select;
+
+    #[tokio::test]
+    async fn a_server_that_was_frozen_does_nothing_for_those_who_wait_no_more() {
+        let redis = Redis::start();
+        let named =
+            |me: &str| Others::new(Way::new(&redis.default_url().parse().unwrap(), "test"), me.to_owned());
+        let (asks, frozen, done) = (named("a"), named("b"), RefCell::new(Vec::new()));
+        let ask = |room: &str| asks.ask("b", Wanted::Kept { room: room.to_owned(), seats: Vec::new() });
+        let thaw = async {
+            ask("old").await.expect_err("it is frozen");
+            let read = frozen.read_mail(async |wanted: Wanted| {
+                let Wanted::Kept { room, .. } = wanted else { return None };
+                done.borrow_mut().push(room);
+                None
+            });
+            join!(read, asks.read_mail(async |_| None));
+        };
+        let later = async {
+            // The old letter still lies there because this one has come.
+            sleep(REPLY / 2).await;
+            let _ = ask("later").await;
+            while ask("last").await.is_err() {}
+        };
+        select! {
+            () = thaw => {}
+            () = later => {}
+        }
+        let done = done.borrow();
+        assert!(!done.contains(&"old".to_owned()) && done.contains(&"last".to_owned()), "{done:?}");
+    }
 }

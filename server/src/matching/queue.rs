@@ -20,12 +20,13 @@ use crate::{
 };
 use futures_util::{
     StreamExt as _,
-    future::{Either, join, select},
+    future::{Either, join, pending, select},
     stream,
 };
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    convert::Infallible,
     mem,
     pin::pin,
     sync::{Arc, LazyLock},
@@ -298,13 +299,13 @@ impl Queue {
                 let made = proposals.into_iter().map(|proposal| Making::of(&*function, &round, proposal));
                 made.collect::<Vec<_>>()
             });
-            let proposed = self.while_leading(epoch, proposed).await?;
             // A function that panics makes no matches.
-            let Some(Ok(made)) = proposed else { continue };
+            let Ok(made) = self.while_leading(epoch, proposed).await else { continue };
             made_some |= !made.is_empty();
             self.metrics.match_round.observe(start.elapsed());
             let making = made.into_iter().map(|making| self.make(epoch, kind, making));
-            stream::iter(making).buffer_unordered(AT_ONCE).for_each(|()| async {}).await;
+            // A game may take longer to start than the lease lasts.
+            self.while_leading(epoch, stream::iter(making).buffer_unordered(AT_ONCE).collect::<()>()).await;
         }
         self.metrics.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         if made_some {
@@ -321,27 +322,28 @@ impl Queue {
         tickets.retain(|ticket| !aside.contains_key(&ticket.id));
     }
 
-    /// Goes on leading until something is done, however long it takes. None: another server leads by now.
-    async fn while_leading<T>(
-        &self,
-        epoch: u64,
-        mut doing: impl Future<Output = T> + Unpin,
-    ) -> Result<Option<T>, DeskAway> {
-        loop {
-            match select(doing, pin!(sleep(LEASE / 3))).await {
-                Either::Left((done, _)) => return Ok(Some(done)),
-                Either::Right(((), goes_on)) => doing = goes_on,
+    /// Goes on leading until something is done, however long it takes. (If another server leads by then, no
+    /// match is made of it.)
+    async fn while_leading<T>(&self, epoch: u64, doing: impl Future<Output = T>) -> T {
+        let lead = async {
+            loop {
+                sleep(LEASE / 3).await;
+                // One that does not answer may know again the next time.
+                if self.desks.lead(&self.me, LEASE).await.is_ok_and(|leads| leads != Some(epoch)) {
+                    return pending::<Infallible>().await;
+                }
             }
-            if self.desks.lead(&self.me, LEASE).await? != Some(epoch) {
-                return Ok(None);
-            }
+        };
+        match select(pin!(doing), pin!(lead)).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => match never {},
         }
     }
 
     /// Keeps the seats of a match, then gives it to its tickets.
     async fn make(&self, epoch: u64, kind: &str, making: Making) {
         let Making { teams, options, room, region } = making;
-        // Whoever makes many matches goes on leading meanwhile; and no room is made for nothing.
+        // No room is made for nothing.
         match self.desks.lead(&self.me, LEASE).await {
             Ok(Some(now)) if now == epoch => {}
             Ok(_) => return,

@@ -148,11 +148,11 @@ impl Simulation for Stillborn {
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
-/// A game that takes a second to create.
+/// A game that takes a while to create: by default, a second.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SlowToMake;
+pub struct SlowToMake<const MS: u64 = 1_000>;
 
-impl Simulation for SlowToMake {
+impl<const MS: u64> Simulation for SlowToMake<MS> {
     const KIND: &'static str = "slow_to_make";
     type Input = ();
     type Command = ();
@@ -163,7 +163,7 @@ impl Simulation for SlowToMake {
         Obedient::schema()
     }
     fn new(_setup: &Setup) -> Result<Self, String> {
-        thread::sleep(Duration::from_secs(1));
+        thread::sleep(Duration::from_millis(MS));
         Ok(Self)
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
