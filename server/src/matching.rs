@@ -41,7 +41,7 @@ use crate::{
     factory::{Factory, FactoryError, RoomSpec},
     ground::{
         api_error::{ApiError, TRY_AGAIN},
-        held::Held,
+        held::{Held, Holding},
         id::RoomId,
         identity::Entry,
         reservation::{Reservation, ReservationToken},
@@ -169,7 +169,7 @@ pub(crate) enum MatchError {
     NoRoom,
     #[error("a party of {party} fits into no room: they have {max} seats")]
     PartyTooLarge { party: u32, max: u32 },
-    #[error("{max} seats are kept for {of}, as many as one address may have: use them first")]
+    #[error("as many seats are kept for {of} as one address may have, {max}: use them first")]
     TooManyReserved { of: Source, max: usize },
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
@@ -321,15 +321,22 @@ impl Matchmaker {
     }
 
     /// Keeps seats for a party in a room that fits: the one with the fewest free seats that has enough, so
-    /// that rooms fill. If there is none, in a new one.
-    pub(crate) async fn join_or_create(&self, wish: Wish) -> Result<Match, MatchError> {
-        let result = self.find_or_make(wish).await;
-        self.metrics.matches.inc(match &result {
-            Ok(Match { made: false, .. }) => "found",
-            Ok(Match { made: true, .. }) => "made",
-            Err(_) => "refused",
+    /// that rooms fill. If there is none, in a new one. It is done even if nobody waits for it any more:
+    /// seats that were asked for may be kept, and count as whose they are.
+    pub(crate) async fn join_or_create(self: &Arc<Self>, wish: Wish) -> Result<Match, MatchError> {
+        let matchmaker = self.clone();
+        let finding = actix_rt::spawn(async move {
+            let result = matchmaker.find_or_make(wish).await;
+            matchmaker.metrics.matches.inc(match &result {
+                Ok(Match { made: false, .. }) => "found",
+                Ok(Match { made: true, .. }) => "made",
+                Err(_) => "refused",
+            });
+            result
         });
-        result
+        let failed =
+            || MatchError::Silent("looking for one has failed: the server's log says why".to_owned());
+        finding.await.unwrap_or_else(|_| Err(failed()))
     }
 
     async fn find_or_make(&self, wish: Wish) -> Result<Match, MatchError> {
@@ -341,7 +348,7 @@ impl Matchmaker {
         let (of, max) = (wish.source, self.held.max());
         // Until they are taken, or given up.
         let held = self.held.take(clock::now(), of, wish.party, self.lasts);
-        let held = held.ok_or(MatchError::TooManyReserved { of, max })?;
+        let mut held = held.ok_or(MatchError::TooManyReserved { of, max })?;
         let reservations =
             Reservation::of_party(wish.party, wish.user.as_ref()).map_err(MatchError::Random)?;
         let mut found = {
@@ -350,7 +357,7 @@ impl Matchmaker {
         };
         // Nobody waits for another server's answer but who has asked.
         if found.is_none() {
-            found = self.find_elsewhere(&wish, &reservations).await;
+            found = self.find_elsewhere(&wish, &reservations, &mut held).await;
         }
         if let Some(found) = found {
             held.keep();
@@ -392,7 +399,12 @@ impl Matchmaker {
     }
 
     /// Keeps the seats in a room of another server.
-    async fn find_elsewhere(&self, wish: &Wish, reservations: &[Reservation]) -> Option<Match> {
+    async fn find_elsewhere(
+        &self,
+        wish: &Wish,
+        reservations: &[Reservation],
+        held: &mut Holding,
+    ) -> Option<Match> {
         let (others, _) = self.others.as_ref()?;
         let rooms = self.elsewhere();
         let fits = |elsewhere: &&Elsewhere| {
@@ -407,10 +419,15 @@ impl Matchmaker {
         let mut fitting: Vec<_> = rooms.iter().filter(fits).collect();
         fitting.sort_by_key(|elsewhere| (elsewhere.room.free, &elsewhere.room.name));
         for elsewhere in fitting.into_iter().take(ASKED_ELSEWHERE) {
-            if let Ok(Some(room)) = others.keep(elsewhere, reservations.to_vec()).await {
-                let tokens = reservations.iter().map(|reservation| reservation.token).collect();
-                let at = Some((elsewhere.at.url.clone(), elsewhere.at.quic.clone()));
-                return Some(Match { room, made: false, tokens, lasts: self.lasts, at });
+            match others.keep(elsewhere, reservations.to_vec()).await {
+                Ok(Some(room)) => {
+                    let tokens = reservations.iter().map(|reservation| reservation.token).collect();
+                    let at = Some((elsewhere.at.url.clone(), elsewhere.at.quic.clone()));
+                    return Some(Match { room, made: false, tokens, lasts: self.lasts, at });
+                }
+                Ok(None) => {}
+                // It may have kept them, and not said so in time.
+                Err(DeskAway(_)) => held.keep(),
             }
         }
         None

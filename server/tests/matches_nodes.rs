@@ -8,7 +8,12 @@ use driftless_client::{Client, Options, TransportKind};
 use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use serde_json::{Value, json};
-use std::{net::SocketAddr, time::Duration};
+use socket2::SockRef;
+use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 use util::{TestServer, config, eventually, games::SlowToMake, http, quic::wait, redis::Redis, until};
 
 fn node_of(redis: &Redis) -> Config {
@@ -65,6 +70,71 @@ fn a_room_of_another_server_is_found_and_its_seat_kept() {
     until("it is no longer open", || rooms(&b) == json!([]));
     wait(ann.leave()).unwrap();
     wait(bob.leave()).unwrap();
+}
+
+/// A server that others know, and that has a room, but does not read what they ask of it.
+struct Frozen<'a> {
+    redis: &'a Redis,
+    mail: String,
+}
+
+impl<'a> Frozen<'a> {
+    fn beside(redis: &'a Redis) -> Self {
+        let server = TestServer::start(node_of(redis));
+        matched(&server, &json!({ "kind": "arena" }));
+        let mut client = redis.client();
+        let (id, says) = eventually("it says which room it has", || {
+            let [id] = redis::Commands::smembers::<_, Vec<String>>(&mut client, "{driftless}:lobby")
+                .ok()?
+                .try_into()
+                .ok()?;
+            let says: String = redis::Commands::get(&mut client, format!("{{driftless}}:lobby:{id}")).ok()?;
+            says.contains("arena").then_some((id, says))
+        });
+        drop(server);
+        let _: () = redis::Commands::set(&mut client, format!("{{driftless}}:lobby:{id}"), says).unwrap();
+        let _: () = redis::Commands::sadd(&mut client, "{driftless}:lobby", &id).unwrap();
+        Self { redis, mail: format!("{{driftless}}:mail:{id}") }
+    }
+
+    /// How many letters have come.
+    fn letters(&self) -> usize {
+        redis::Commands::llen(&mut self.redis.client(), &self.mail).unwrap()
+    }
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT [...] grow memory without bound": nor have seats
+// kept from others.
+#[test]
+fn whoever_resets_its_request_has_what_it_has_asked_for() {
+    let redis = Redis::start();
+    let frozen = Frozen::beside(&redis);
+    let server = TestServer::start(Config {
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        max_connections_per_address: 1,
+        ..node_of(&redis)
+    });
+    until("it knows of the room", || {
+        server.get("/v1/lobby").json()["rooms"].as_array().is_some_and(|rooms| rooms.len() == 1)
+    });
+    let (headers, wanted) = ("x-forwarded-for: 192.0.2.1\r\n", r#"{"kind":"arena","create":false}"#);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let length = wanted.len();
+    write!(
+        stream,
+        "POST /v1/match HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n{headers}\r\n{wanted}",
+        server.address()
+    )
+    .unwrap();
+    until("the other server is asked", || frozen.letters() == 1);
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    for _ in 0..8 {
+        // It may keep the seat yet; and afterwards, nobody knows whether it has.
+        let refused = http::send(server.address(), "POST", "/v1/match", headers, wanted);
+        assert_eq!((refused.status, refused.error_code()), (429, "too_many_reserved".into()), "{refused:?}");
+    }
 }
 
 #[test]

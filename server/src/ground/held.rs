@@ -16,7 +16,8 @@ pub(crate) struct Held {
     by_source: Mutex<HashMap<Source, Vec<(Instant, u32)>>>,
 }
 
-/// What a source is about to hold. It is given back if this is dropped without [`keep`](Self::keep).
+/// What a source is about to hold. It is given back if this is dropped without [`keep`](Self::keep): to be
+/// dropped only when it is certain that nothing is kept for the source.
 pub(crate) struct Holding {
     of: Arc<Held>,
     source: Source,
@@ -65,8 +66,8 @@ impl Held {
 }
 
 impl Holding {
-    /// The source has it until its time is over.
-    pub(crate) fn keep(mut self) {
+    /// The source has it until its time is over, whatever becomes of this.
+    pub(crate) fn keep(&mut self) {
         self.amount = 0;
     }
 }
