@@ -8,7 +8,8 @@ use driftless_client::{Client, Disconnect, Error, Options, TransportKind};
 use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
 use driftless_server::config::Config;
 use serde_json::json;
-use std::{net::TcpStream, time::Duration};
+use socket2::SockRef;
+use std::{io::Write as _, net::TcpStream, time::Duration};
 use util::{
     Socket, TestServer, eventually, http,
     quic::wait,
@@ -105,6 +106,24 @@ fn what_was_said_last_of_a_user_outlives_a_redis_that_comes_back_older() {
     }
     let b = node_of(&redis);
     until("b knows what was said last", || (status(&b, "eve"), status(&b, "dan")) == (403, 101));
+}
+
+// A page that is closed, for example, waits for no answer.
+#[test]
+fn an_operator_who_goes_away_meanwhile_has_let_nobody_in_at_one_node_only() {
+    let redis = Redis::start();
+    let node = TestServer::start(Config { lease: Duration::from_secs(30), ..node_config(&redis) });
+    let path = "/v1/users/ann/revoke";
+    until("she is revoked", || node.post(path, "").json()["all_nodes"] == true);
+    let revoked = || node.get_as_operator("/v1/revoked").json()["users"].as_array().unwrap().len();
+    redis.signal(libc::SIGSTOP);
+    let mut stream = TcpStream::connect(node.address()).unwrap();
+    let (host, operator) = (node.address(), node.authorization());
+    write!(stream, "DELETE {path} HTTP/1.1\r\nhost: {host}\r\n{operator}\r\n").unwrap();
+    until("it has begun", || revoked() == 0);
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    until("nothing has changed, because others cannot be told", || revoked() == 1);
 }
 
 /// The status of a request to connect.

@@ -77,9 +77,14 @@ pub(super) async fn revoke(
     // joining.
     let seats = state.registry.end_seats_of(&user);
     info!(%user, seats, "an operator revoked a user's access");
-    let all_nodes = tell_others(&state, &user, span).await;
-    // What Redis has, a node learns when it starts.
-    let survives_restart = keep(&state).await || state.users.is_some() && all_nodes;
+    let of = (state.clone(), user.clone());
+    let saying = to_its_end(async move {
+        let (state, user) = of;
+        let all_nodes = tell_others(&state, &user, span).await;
+        // What Redis has, a node learns when it starts.
+        Ok((all_nodes, keep(&state).await || state.users.is_some() && all_nodes))
+    });
+    let (all_nodes, survives_restart) = saying.await?;
     if !survives_restart {
         let for_s = span.as_secs();
         warn!(%user, for_s, "a server that is started again lets the user in: the login must give no tokens");
@@ -87,6 +92,14 @@ pub(super) async fn revoke(
     let until = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + span;
     let until_unix_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
     Ok(HttpResponse::Ok().json(Revoked { user, until_unix_ms, seats, survives_restart, all_nodes }))
+}
+
+/// Does this even if nobody waits for it any more. (The handler of a connection that is reset is dropped:
+/// what is known here must not remain unknown elsewhere.)
+async fn to_its_end<T: 'static>(
+    doing: impl Future<Output = Result<T, ApiError>> + 'static,
+) -> Result<T, ApiError> {
+    actix_rt::spawn(doing).await.unwrap_or_else(|_| Err(ApiError::unavailable("the server")))
 }
 
 /// Has other nodes know of a revocation, or with zero, of its end. False: they do not.
@@ -172,24 +185,30 @@ pub(super) async fn pardon(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     state.may_change()?;
+    to_its_end(async move { let_in(&state, &user).await }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lets a user in everywhere, or nowhere.
+async fn let_in(state: &HttpState, user: &str) -> Result<(), ApiError> {
     let (revocations, now) = (state.door.revocations(), clock::now());
-    let revoked = revocations.current(now).into_iter().find(|(revoked, _)| **revoked == **user);
-    let Some((user, left)) = revoked.filter(|_| revocations.pardon(&user, now)) else {
-        let message = format!("the access of {:?} is not revoked", &**user);
+    let revoked = revocations.current(now).into_iter().find(|(revoked, _)| **revoked == *user);
+    let Some((user, left)) = revoked.filter(|_| revocations.pardon(user, now)) else {
+        let message = format!("the access of {user:?} is not revoked");
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_revoked", message));
     };
-    if state.revoked.is_some() && !keep(&state).await {
+    if state.revoked.is_some() && !keep(state).await {
         // Otherwise the user would be revoked again after a restart, and nobody would know why.
         revocations.revoke(user, left, now);
         let message =
             "that cannot be written to the store, and the user stays revoked: see /healthz and the log";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_fails", message));
     }
-    if !tell_others(&state, &user, Duration::ZERO).await {
+    if !tell_others(state, &user, Duration::ZERO).await {
         revocations.revoke(user, left, now);
-        keep(&state).await;
+        keep(state).await;
         return Err(ApiError::unavailable("Redis"));
     }
     info!(%user, "an operator gave a user's access back");
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
