@@ -58,11 +58,17 @@ if operation == 'add' then
   local source, party, of_source = ARGV[9], ARGV[10], tonumber(ARGV[11])
   sweep()
   local owner = kind .. '\n' .. user
+  -- The user's earlier ticket without a match, whose id may have been lost, is given up; unless this one is not taken.
   local earlier = user ~= '' and call('HGET', users, owner)
-  if earlier and call('HEXISTS', matched, earlier) == 0 then remove(earlier) end -- its id may have been lost
-  if call('ZCARD', ends) >= most then return { 'full' } end
+  earlier = earlier and call('HEXISTS', matched, earlier) == 0 and earlier
+  if call('ZCARD', ends) - (earlier and 1 or 0) >= most then return { 'full' } end
   if source ~= '' then
-    if (call('HGET', sources, source) or 0) + party > of_source then return { 'source' } end
+    local freed, from = string.match(earlier and call('HGET', of, earlier) or '', '^(%d+) (.+)$')
+    local has = (call('HGET', sources, source) or 0) - (from == source and freed or 0)
+    if has + party > of_source then return { 'source' } end
+  end
+  if earlier then remove(earlier) end
+  if source ~= '' then
     call('HINCRBY', sources, source, party)
     call('HSET', of, id, party .. ' ' .. source)
   end
@@ -101,9 +107,11 @@ elseif operation == 'cancel' then -- ticket
 elseif operation == 'lead' then -- who, for how long (ms)
   local who, lasts = ARGV[3], tonumber(ARGV[4])
   local lease = call('HMGET', desk, 'holder', 'until')
-  local held = lease[2] and tonumber(lease[2]) > now
-  if held and lease[1] ~= who then return { 'other' } end
-  if not held then call('HINCRBY', desk, 'epoch', 1) end
+  local left = tonumber(lease[2] or '0') - now
+  local its_own = left > 0 and lease[1] == who
+  -- One that would last for longer was taken before the clock was set back: it binds nobody but its holder.
+  if not its_own and left > 0 and left <= lasts then return { 'other' } end
+  if not its_own then call('HINCRBY', desk, 'epoch', 1) end
   call('HSET', desk, 'holder', who, 'until', string.format('%.0f', now + lasts))
   return { 'leads', call('HGET', desk, 'epoch') }
 elseif operation == 'yield' then -- who

@@ -131,19 +131,24 @@ impl Desk {
     pub(crate) fn add(&mut self, now_ms: u64, ticket: Ticket, most: Most) -> Result<(), NotTaken> {
         self.sweep(now_ms);
         let user = ticket.user.clone().map(|user| (ticket.kind.clone(), user));
-        let earlier = user.as_ref().and_then(|user| self.of_users.get(user)).copied();
-        if let Some(earlier) = earlier.filter(|id| self.tickets.get(id).is_some_and(Entry::has_no_match)) {
-            self.remove(earlier);
-        }
-        if self.tickets.len() >= most.tickets {
+        let earlier = user.as_ref().and_then(|user| self.tickets.get(self.of_users.get(user)?));
+        let earlier = earlier.filter(|entry| entry.has_no_match()).map(|entry| &entry.ticket);
+        if self.tickets.len() - usize::from(earlier.is_some()) >= most.tickets {
             return Err(NotTaken::Full);
         }
         if let Some(source) = ticket.source {
-            let players = self.of_sources.get(&source).map_or(0, |players| *players) + ticket.party;
-            if players as usize > most.of_source {
+            let has = self.of_sources.get(&source).map_or(0, |players| *players);
+            let freed = earlier.filter(|earlier| earlier.source == Some(source)).map_or(0, |one| one.party);
+            if (has - freed + ticket.party) as usize > most.of_source {
                 return Err(NotTaken::SourceFull);
             }
-            self.of_sources.insert(source, players);
+        }
+        // Only now: whoever gets no other one goes on with it.
+        if let Some(earlier) = earlier.map(|earlier| earlier.id) {
+            self.remove(earlier);
+        }
+        if let Some(source) = ticket.source {
+            *self.of_sources.entry(source).or_default() += ticket.party;
         }
         if let Some(user) = user {
             self.of_users.insert(user, ticket.id);
@@ -194,11 +199,14 @@ impl Desk {
         Some(seen)
     }
 
-    /// Takes the lease for so long, or goes on with it. Returns its number. None: another server has it.
+    /// Takes the lease for so long, or goes on with it. Returns its number. None: another server has it. One
+    /// that would last for longer was taken before the clock was set back: it binds nobody but its holder.
     pub(crate) fn lead(&mut self, now_ms: u64, who: &str, for_ms: u64) -> Option<u64> {
         match &mut self.lease {
-            Some(lease) if lease.until_ms > now_ms && lease.holder != who => return None,
-            Some(lease) if lease.until_ms > now_ms => lease.until_ms = now_ms + for_ms,
+            Some(lease) if lease.until_ms > now_ms && lease.holder == who => {
+                lease.until_ms = now_ms + for_ms;
+            }
+            Some(lease) if (now_ms + 1..=now_ms + for_ms).contains(&lease.until_ms) => return None,
             _ => {
                 self.epoch += 1;
                 self.lease = Some(Lease { holder: who.to_owned(), until_ms: now_ms + for_ms });

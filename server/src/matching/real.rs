@@ -202,6 +202,22 @@ fn the_desk_in_redis_does_what_its_model_does() {
 }
 
 #[test]
+fn a_lease_of_before_the_clock_of_redis_was_set_back_binds_only_its_holder() {
+    let redis = Redis::start();
+    let (desk, lease) = (redis.desk("test"), Duration::from_millis(LEASE_MS));
+    redis.runtime.block_on(async {
+        let epoch = desk.lead("a", lease).await.unwrap().unwrap();
+        let set_back = || redis.server.says("HSET {test}:queue until 9000000000000");
+        set_back();
+        assert_eq!(desk.lead("a", lease).await.unwrap(), Some(epoch), "its matches count");
+        assert_eq!(desk.lead("b", lease).await.unwrap(), None, "it was renewed by the clock as it is now");
+        set_back();
+        let next = desk.lead("b", lease).await.unwrap().expect("nobody waits for the old time");
+        assert!(next > epoch);
+    });
+}
+
+#[test]
 fn tickets_and_leases_in_redis_are_over_when_their_time_is() {
     let redis = Redis::start();
     let desk = redis.desk("test");

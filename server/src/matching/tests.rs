@@ -478,6 +478,34 @@ proptest! {
     }
 }
 
+#[test]
+fn a_lease_of_before_the_clock_was_set_back_binds_only_its_holder() {
+    let mut desk = Desk::default();
+    let epoch = desk.lead(1_000_000, "a", LEASE_MS).unwrap();
+    assert_eq!(desk.lead(5_000, "a", LEASE_MS), Some(epoch), "its matches count");
+    assert_eq!(desk.lead(5_001, "b", LEASE_MS), None, "it has been renewed by the clock as it is now");
+    desk.lead(1_000_000, "a", LEASE_MS).unwrap();
+    let next = desk.lead(10_000, "b", LEASE_MS).expect("if it has died, nobody waits for the old time");
+    assert!(next > epoch);
+    assert_eq!(desk.commit(10_000, epoch, &[]), Commit::LeaseLost);
+}
+
+#[test]
+fn who_gets_no_other_ticket_keeps_the_one_that_waits() {
+    let mut desk = Desk::default();
+    let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| Source::of(address.parse().unwrap()));
+    let of = |id, party, source| Ticket { source: Some(source), party, ..of_ann(id, "arena") };
+    let most = Most { tickets: 100, of_source: 4 };
+    desk.add(0, of(1, 2, here), most).unwrap();
+    desk.add(0, Ticket { user: None, ..of(2, 3, there) }, most).unwrap();
+    assert_eq!(desk.add(1, of(3, 2, there), most), Err(NotTaken::SourceFull));
+    assert!(desk.look(1, TicketId::numbered(1), LIFE_MS).is_some());
+    assert_eq!(desk.add(1, of(3, 5, here), most), Err(NotTaken::SourceFull));
+    assert!(desk.look(1, TicketId::numbered(1), LIFE_MS).is_some());
+    desk.add(1, of(3, 4, here), most).expect("instead of the one that waits");
+    assert_eq!(desk.look(1, TicketId::numbered(1), LIFE_MS), None);
+}
+
 fn of_ann(id: u128, kind: &str) -> Ticket {
     Ticket { user: Some("ann".into()), kind: kind.into(), ..ticket(id, 1, 0.0, 0) }
 }
