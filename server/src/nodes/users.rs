@@ -83,7 +83,7 @@ const UNANSWERED: usize = 4_096;
 /// What a node says to others about users.
 #[derive(Debug)]
 pub(crate) struct Users {
-    to: mpsc::UnboundedSender<(Wish, OwnedSemaphorePermit)>,
+    to: mpsc::UnboundedSender<(Wish, Option<OwnedSemaphorePermit>)>,
     places: Arc<Semaphore>,
 }
 
@@ -125,11 +125,18 @@ impl Users {
         Ok(Arc::new(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)) }))
     }
 
-    /// If too many are unanswered, this one is dropped: it fails, as if Redis did not answer.
+    /// If too many are unanswered, one that somebody waits for is dropped: it fails, as if Redis did not
+    /// answer. Of a token that was used nobody would learn: there are no more of those than are
+    /// [remembered](crate::ground::once::MOST).
     fn wish(&self, wish: Wish) {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            let _ = self.to.send((wish, place));
-        }
+        let place = match wish {
+            Wish::UseUp { .. } => None,
+            _ => match self.places.clone().try_acquire_owned() {
+                Ok(place) => Some(place),
+                Err(_) => return,
+            },
+        };
+        let _ = self.to.send((wish, place));
     }
 
     /// Tells all nodes that a user is revoked, or with zero, let in again. False: Redis does not answer.
@@ -164,7 +171,7 @@ async fn answer(
     way: &Way,
     who: &str,
     words: &Mutex<Words>,
-    mut wishes: mpsc::UnboundedReceiver<(Wish, OwnedSemaphorePermit)>,
+    mut wishes: mpsc::UnboundedReceiver<(Wish, Option<OwnedSemaphorePermit>)>,
 ) {
     let mut asked = FuturesUnordered::new();
     loop {
@@ -349,6 +356,28 @@ mod tests {
         let waiting: Vec<_> = (0..=UNANSWERED).map(|_| users.reserve([0; 16], 0, LIMIT)).collect();
         let last = futures_util::FutureExt::now_or_never(waiting.into_iter().next_back().unwrap());
         assert_eq!(last, Some(Err(Refused::Unknown)), "at once");
+    }
+
+    #[tokio::test]
+    async fn however_many_wait_all_learn_that_a_token_is_used() {
+        let (server, (_same, generations)) = (crate::redis_server::Redis::start(), watch::channel(None));
+        let known = Known { revoked: Box::new(Vec::new), used: Box::new(Vec::new) };
+        let way = Way::new(&server.default_url().parse().unwrap(), "test");
+        let users = Users::start(way, Box::new(|_, _| {}), known, generations).unwrap();
+        let (id, hour) = ([7; 16], Duration::from_secs(3_600));
+        assert_eq!(users.reserve(id, 0, hour).await, Ok(()));
+        server.signal(libc::SIGSTOP);
+        let waiting: Vec<_> = (0..UNANSWERED).map(|_| users.reserve([0; 16], 0, hour)).collect();
+        users.use_up(id, hour);
+        server.signal(libc::SIGCONT);
+        drop(waiting);
+        let mut client = server.client();
+        let mut is = || -> String {
+            redis::cmd("GET").arg("{test}:used:07070707070707070707070707070707").query(&mut client).unwrap()
+        };
+        while is() != USED {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]
