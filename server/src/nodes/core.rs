@@ -580,18 +580,23 @@ impl Core {
         Some(held.grant.clone())
     }
 
-    /// The answer to a claim.
+    /// The answer to a claim. None: an earlier incarnation has asked, and those who waited for it were told
+    /// when its lease was over.
     pub(super) fn claimed(
         &mut self,
         now: Instant,
         id: u64,
         room: &Arc<str>,
         answer: Result<&Answer, &Failure>,
-    ) -> Claimed {
+    ) -> Option<Claimed> {
         if self.claiming.get(room) != Some(&id) {
-            return Claimed::Unknown(NO_LEASE);
+            return None;
         }
         self.claiming.remove(room);
+        Some(self.means(now, room, answer))
+    }
+
+    fn means(&mut self, now: Instant, room: &Arc<str>, answer: Result<&Answer, &Failure>) -> Claimed {
         if !self.is_member(now) {
             return Claimed::Unknown(NO_LEASE);
         }

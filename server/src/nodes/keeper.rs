@@ -466,7 +466,7 @@ impl Keeper {
         };
         let why = answer.as_ref().err().map(ToString::to_string);
         let settling = answer.as_ref().map_or(Duration::ZERO, |answer| answer.settling);
-        let claimed = self.core.claimed(now, id, &room, answer.as_ref());
+        let Some(claimed) = self.core.claimed(now, id, &room, answer.as_ref()) else { return };
         let mut waiters = self.waiting.remove(&room).unwrap_or_default().into_iter();
         let not_here = match claimed {
             Claimed::Ours(grant) => {

@@ -2,8 +2,8 @@
 
 use super::node::{ROOMS, TTL};
 use crate::nodes::{
-    ask::{Ask, Incarnation, Said},
-    core::Core,
+    ask::{Ask, Failure, Incarnation, Said},
+    core::{Claim, Core},
     depot::Outcome as Wrote,
     model::{Keep, Model, Saved},
     node::tests::node,
@@ -96,4 +96,32 @@ fn a_node_that_cannot_go_on_with_rooms_takes_the_next_ones() {
     }
     assert_eq!(tried.len(), ROOMS.len(), "{tried:?}");
     assert_eq!(redis.kept().count(), ROOMS.len(), "for whoever can");
+}
+
+#[test]
+fn the_answer_to_what_an_earlier_incarnation_has_asked_is_for_nobody_who_waits_now() {
+    let (start, mut redis, room) = (Instant::now(), Model::new("r0", TTL), Arc::<str>::from("a"));
+    let (mut core, says) = (Core::new("b", TTL, start), node("b", 0));
+    let mut passed = Duration::ZERO;
+    let join = |core: &mut Core, redis: &mut Model, passed: &mut Duration| {
+        while !core.is_member(start + *passed) {
+            *passed += STEP;
+            if let Some(question) = core.poll(start + *passed) {
+                let answer = redis.ask(*passed, &question.me, &says, &question.ask);
+                core.answered(start + *passed, question.id, Ok(&answer));
+            }
+        }
+        start + *passed
+    };
+    let now = join(&mut core, &mut redis, &mut passed);
+    let Claim::Ask(_, earlier) = core.claim(now, &room) else { panic!("it asks") };
+    passed += 2 * TTL;
+    assert!(core.lapse(start + passed).is_some());
+    let now = join(&mut core, &mut redis, &mut passed);
+    let Claim::Ask(me, id) = core.claim(now, &room) else { panic!("it asks anew") };
+    assert!(core.claimed(now, earlier, &room, Err(&Failure::Slow(TTL))).is_none());
+    assert!(matches!(core.claim(now, &room), Claim::Wait), "its own answer is yet to come");
+    let claim = Ask::Claim { room: room.clone(), to: me.clone(), make: true };
+    let answer = redis.ask(passed, &me, &says, &claim);
+    assert!(core.claimed(now, id, &room, Ok(&answer)).is_some());
 }

@@ -400,7 +400,9 @@ impl Process {
             (Wants::Read { room, grant }, heard) => self.read(scene, now, (room, grant), heard.ok()),
             (Wants::Upkeep(id, ask), heard) => self.kept_up(scene, now, (id, ask), answer(heard)),
             (Wants::Room { id, room, make }, heard) => {
-                let claimed = self.core.claimed(now, id, &room, answer(heard).as_ref());
+                let Some(claimed) = self.core.claimed(now, id, &room, answer(heard).as_ref()) else {
+                    return;
+                };
                 let waiting = self.waiting.remove(&room).unwrap_or_default();
                 match claimed {
                     Claimed::Ours(grant) => {
