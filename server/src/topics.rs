@@ -186,20 +186,32 @@ impl Topics {
         message: Message,
         of: Option<Source>,
     ) -> Result<EventId, NotPublished> {
+        let now = clock::now();
         if let Some(of) = of {
-            let published = self.spread.publishes(clock::now(), of, name);
+            let published = self.spread.publishes(now, of, name);
             published.map_err(|most| NotPublished::TooManyOfAddress { of, most })?;
         }
-        let most = self.max - of.map_or(0, |_| self.max / OF_OPERATORS);
-        let id = match &self.remote {
-            Some(remote) => remote.publish(name, message, most).await?,
+        let published = self.publish_in(name, message, self.max - of.map_or(0, |_| self.max / OF_OPERATORS));
+        let published = published.await;
+        match (&published, of) {
+            (Ok(_), _) => {
+                self.metrics.topic_events.inc();
+            }
+            (Err(NotPublished::TooManyTopics(_)), Some(of)) => self.spread.takes_back(now, of, name),
+            // It may be published all the same.
+            (Err(_), _) => {}
+        }
+        published
+    }
+
+    async fn publish_in(&self, name: &str, message: Message, most: usize) -> Result<EventId, NotPublished> {
+        match &self.remote {
+            Some(remote) => remote.publish(name, message, most).await,
             None => {
                 let topic = self.topic_with_history(name, most)?;
-                topic.publish(self.now_ms(), message, &self.bounds)
+                Ok(topic.publish(self.now_ms(), message, &self.bounds))
             }
-        };
-        self.metrics.topic_events.inc();
-        Ok(id)
+        }
     }
 
     /// Reads a topic. `tenure`: who does, if that matters.
@@ -345,5 +357,33 @@ pub(crate) async fn tend(topics: Weak<Topics>, revoked: impl Fn() -> u64) {
         if std::mem::replace(&mut seen, now) != now {
             topics.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    pub(super) fn topics(max: usize) -> Arc<Topics> {
+        let config = Config { max_topics: max, ..Config::default() };
+        Topics::start(&config, usize::MAX, None, Clock::start(), Arc::new(Metrics::new())).unwrap()
+    }
+
+    pub(super) fn message() -> Message {
+        Message { text: "hi".into(), kind: None, latest: false }
+    }
+
+    #[test]
+    fn a_topic_in_which_nothing_was_published_counts_for_nobody() {
+        // Six for those who are no operators, and eight for an address.
+        let topics = topics(8);
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| Source::of(address.parse().unwrap()));
+        let publish = |of, n: u32| {
+            topics.publish(&format!("chat-{n}"), message(), Some(of)).now_or_never().unwrap().map(drop)
+        };
+        assert!((0..6).all(|n| publish(there, n).is_ok()));
+        assert!((6..20).all(|n| publish(here, n) == Err(NotPublished::TooManyTopics(6))));
+        assert!((0..6).all(|n| publish(here, n).is_ok()), "it may where others do");
     }
 }

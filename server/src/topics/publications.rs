@@ -118,12 +118,16 @@ impl Publications {
 }
 
 impl Task {
-    /// Publishes for as long as somebody holds this, and on any thread: a connection may move to another.
+    /// Publishes for as long as somebody holds this, and on any thread: a connection may move to another. Of
+    /// one that has ended, nothing goes out that still waits: its user may be revoked.
     fn start(topics: Arc<Topics>) -> Self {
         let (to, mut wishes) = mpsc::unbounded_channel();
         let (tell, answers) = mpsc::unbounded_channel();
         actix_rt::spawn(async move {
             while let Some(Wish { topic, of, said }) = wishes.recv().await {
+                if tell.is_closed() {
+                    return;
+                }
                 let published = match said {
                     Ok(message) => topics.publish(&topic, message, Some(of)).await,
                     Err(refusal) => {
@@ -159,4 +163,29 @@ fn answer(name: &str, published: Result<EventId, Refusal>) -> Bytes {
             TopicMessage { kind: Kind::Refused.into(), event: code.to_owned(), text, ..topic(name) }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::tests::{message, topics};
+    use tokio::task::yield_now;
+
+    #[actix::test]
+    async fn what_waits_when_its_connection_ends_is_not_published() {
+        let topics = topics(8);
+        let say = |task: &Task, name: &str| {
+            let of = Source::of("192.0.2.1".parse().unwrap());
+            task.to.send(Wish { topic: name.to_owned(), of, said: Ok(message()) }).unwrap();
+        };
+        let mut task = Task::start(topics.clone());
+        say(&task, "news");
+        task.answers.recv().await.unwrap();
+        (0..3).for_each(|_| say(&task, "news"));
+        drop(task);
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert_eq!(topics.metrics.topic_events.get(), 1);
+    }
 }

@@ -27,7 +27,7 @@ impl Spread {
         Self { most: (topics / PART).max(LEAST), age, of: Mutex::default() }
     }
 
-    /// The source publishes in this topic. The error says in how many it may.
+    /// The source publishes in this topic, or is about to. The error says in how many it may.
     pub(super) fn publishes(&self, now: Instant, source: Source, topic: &str) -> Result<(), usize> {
         if source.is_loopback() {
             return Ok(());
@@ -43,6 +43,15 @@ impl Spread {
         }
         topics.insert(topic.into(), now);
         Ok(())
+    }
+
+    /// What the source was about to publish was not published. (If it has published more since, that counts.)
+    pub(super) fn takes_back(&self, at: Instant, source: Source, topic: &str) {
+        let mut of = self.of.lock();
+        let Some(topics) = of.get_mut(&source) else { return };
+        if topics.get(topic) == Some(&at) {
+            topics.remove(topic);
+        }
     }
 
     /// Forgets topics that have been quiet.
