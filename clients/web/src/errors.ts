@@ -23,7 +23,7 @@ export class RoomError extends Error {
   readonly code: number;
   /** What can be done. */
   readonly advice: string;
-  /** Whether the SDK tries again by itself. */
+  /** Whether it may be tried again: a room does by itself, `connect` does not. */
   readonly mayReconnect: boolean;
   /** How long the server asks to wait before reconnecting, ms. */
   readonly reconnectAfter: number;
@@ -71,7 +71,7 @@ export class RoomError extends Error {
     return new RoomError("dial", error instanceof Error ? error.message : String(error), {
       mayReconnect: mayRetry,
       ...(code === undefined
-        ? { advice: mayRetry ? "Is the server up? The SDK tries again." : "Check the url and the server." }
+        ? { advice: mayRetry ? "Is the server up?" : "Check the url and the server." }
         : { code }),
       cause: error,
     });
