@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { CloseCode } from "../src/code.js";
 import { connect } from "../src/connect.js";
 import { FakeServer } from "./util/fake_server.js";
+import { reportedErrors } from "./util/reported.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
 import { type Dialer, DialError, type Target } from "../src/transport/transport.js";
 import { webSocket } from "../src/transport/websocket.js";
@@ -38,6 +39,18 @@ describe("a trace", () => {
       asks: { room: "lobby", kind: "tag", traceparent: "00-b-1-01" },
     });
   });
+});
+
+it("a trace that cannot be told keeps no player out", async () => {
+  const { timers, options } = world(() => "token");
+  const errors = reportedErrors();
+  const fault = new Error("the page's own");
+  const traceparent = () => {
+    throw fault;
+  };
+  expect((await timers.until(connect({ ...options, traceparent }))).status.phase).toBe("joined");
+  expect(errors).toEqual([fault]);
+  vi.unstubAllGlobals();
 });
 
 describe("an identity", () => {

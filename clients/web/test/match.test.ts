@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { connect, findMatch, queue } from "../src/index.js";
 import { FakeServer } from "./util/fake_server.js";
+import { reportedErrors } from "./util/reported.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
 
 /** Answers each request with what `answer` returns, and keeps it. */
@@ -132,14 +133,7 @@ describe("asking for a match", () => {
   });
 
   it("goes on though a listener throws", async () => {
-    const thrown: unknown[] = [];
-    vi.stubGlobal("queueMicrotask", (call: () => void) => {
-      try {
-        call();
-      } catch (error) {
-        thrown.push(error);
-      }
-    });
+    const errors = reportedErrors();
     const states = [
       { state: "waiting", waited_ms: 5000 },
       { state: "matched", room: "room-7", kind: "tag", team: 1, reservations: ["mine"], expires_ms: 9000 },
@@ -150,7 +144,7 @@ describe("asking for a match", () => {
       throw fault;
     };
     expect((await queue({ url: "http://x", waiting })).room).toBe("room-7");
-    expect(thrown).toEqual([fault]);
+    expect(errors).toEqual([fault]);
   });
 });
 

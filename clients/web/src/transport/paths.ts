@@ -1,3 +1,4 @@
+import { reported } from "../emitter.js";
 import { type Identity, tokenOf } from "../identity.js";
 import type { Timers } from "../timers.js";
 import { headStart, race } from "./race.js";
@@ -102,12 +103,12 @@ export class Paths {
   private async target(): Promise<Target> {
     const token = await this.token();
     const { server: base, traceparent: of } = this;
-    const traceparent = typeof of === "function" ? of() : of;
-    return {
-      base,
-      token,
-      asks: { ...(token !== undefined && this.asks), ...(traceparent && { traceparent }) },
-    };
+    const asks = { ...(token !== undefined && this.asks) };
+    reported(() => {
+      const traceparent = typeof of === "function" ? of() : of;
+      if (traceparent) asks.traceparent = traceparent;
+    });
+    return { base, token, asks };
   }
 
   /** A token that says who the player is. Undefined: nobody in particular. */
