@@ -45,6 +45,7 @@ export const webSocket: Dialer = {
         );
       };
       socket.onopen = () => {
+        socket.onclose = socket.onerror = null;
         if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));
         else fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
       };
