@@ -13,6 +13,8 @@ const CLOSE_TIMEOUT = 1000;
 const SLEPT = 2000;
 /** Then the server has this long to show that it is still there, ms. */
 const GRACE = 3000;
+/** A connection that turns out to be lost this soon after the page woke up, ms, was lost while it slept. */
+const JUST_WOKEN = 1000;
 
 /** How long the server may say nothing, ms, and for how many round trips, before it is in doubt. */
 const DOUBT = 2000;
@@ -69,7 +71,7 @@ export class Core {
   /** Failed attempts in a row. */
   private failed = 0;
   /** When the page last woke up: silence before that says nothing. */
-  private wokenAt = 0;
+  private wokenAt = -Infinity;
   /** This connection was made while there was another one. */
   private moved = false;
 
@@ -203,6 +205,7 @@ export class Core {
     if (elsewhere || phase.name === "dialing") this.startOver();
     if (!this.works && !answered) this.failed++;
     if (this.works && now - this.welcomedAt >= LASTS) this.lostAt = now;
+    const slept = this.works && cause.origin === "transport" && now - this.wokenAt < JUST_WOKEN;
     this.works = this.moved = this.resuming = false;
     if (this.failed >= this.maxAttempts) {
       const message = `gave up after ${this.failed} attempts; the last one failed: ${cause.message}`;
@@ -213,7 +216,7 @@ export class Core {
     const seat = this.session.welcome?.resumeWindowMs ?? 0;
     const most = !this.rejoin && now - this.lostAt < 10 * seat ? seat / 4 : Infinity;
     let wait = answered || soon ? this.backoff.first() : this.backoff.next(cause.reconnectAfter, most);
-    if (phase.name === "dialing" && phase.woken) wait = 0;
+    if (slept || (phase.name === "dialing" && phase.woken)) wait = 0;
     this.phase = { name: "waiting", until: now + wait, cause };
   }
 

@@ -85,7 +85,7 @@ export class Room<
     });
     this.ended = new Promise((resolve) => (this.end = resolve));
     this.core.session.ackAlone = timers.hidden();
-    this.unwatch = timers.watch((restored) => this.woken(restored));
+    this.unwatch = timers.watch(() => this.woken());
   }
 
   /**
@@ -289,12 +289,8 @@ export class Room<
 
   /** Drops the connection like a broken network, for trying it out: the room reconnects. */
   disconnect(): void {
-    this.lose("disconnect() was called");
-  }
-
-  private lose(reason: string): void {
     if (this.core.phase.name !== "online") return;
-    this.connector.disconnected(RoomError.closed({ code: 1006, reason }));
+    this.connector.disconnected(RoomError.closed({ code: 1006, reason: "disconnect() was called" }));
   }
 
   /** @internal Takes the first transport, and waits for the welcome. */
@@ -437,8 +433,7 @@ export class Room<
   };
 
   /** The page was shown or hidden, or the network is back. */
-  private woken(restored: boolean): void {
-    if (restored) this.lose("the page was in the back/forward cache");
+  private woken(): void {
     const hidden = this.timers.hidden();
     this.core.session.ackAlone = hidden;
     // The frame that a state waits for will not be drawn now.

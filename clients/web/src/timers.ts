@@ -15,10 +15,10 @@ export interface Timers {
   /** Whether the page is hidden. */
   hidden(): boolean;
   /**
-   * Calls back when the page is shown or hidden, and when the network is back. `restored`: the page comes
-   * from the back/forward cache, without its connections. Returns a function that stops this.
+   * Calls back when the page is shown or hidden, and when the network is back. Returns a function that stops
+   * this.
    */
-  watch(changed: (restored: boolean) => void): () => void;
+  watch(changed: () => void): () => void;
 }
 
 /** What a promise resolves to, if it does within `ms`. Rejects with an Error that says `late` otherwise. */
@@ -48,10 +48,9 @@ export const systemTimers: Timers = {
   watch(changed) {
     if (typeof document === "undefined") return () => {};
     const stop = new AbortController();
-    const tell = (event: Event): void => changed((event as PageTransitionEvent).persisted === true);
-    document.addEventListener("visibilitychange", tell, stop);
-    addEventListener("online", tell, stop);
-    addEventListener("pageshow", tell, stop);
+    document.addEventListener("visibilitychange", changed, stop);
+    addEventListener("online", changed, stop);
+    addEventListener("pageshow", changed, stop);
     return () => stop.abort();
   },
 };

@@ -322,17 +322,20 @@ describe("a page", () => {
     expect(room.status.phase).toBe("joined");
   });
 
-  // Browsers close a page's connections when they put it aside, and not all tell it of that.
-  it("that comes back from the back/forward cache connects anew at once", async () => {
+  // A page that was frozen, or comes from the back/forward cache, is told of it after it was shown.
+  it("whose connection was lost while it slept tries at once", async () => {
     const { timers, server, join } = world();
-    const room = await join();
+    const room = await join({ random: () => 0.999 });
     const { statuses } = record(room);
     await timers.advance(500);
-    [server.links[0]!.deaf, server.links[0]!.open] = [true, false];
+    server.cut();
     timers.sleep(8000);
-    timers.restore();
+    timers.setHidden(false);
     await timers.advance(100);
     expect(statuses).toMatchObject([{ phase: "reconnecting" }, { phase: "joined", resumed: true }]);
+    server.goodbye(CloseCode.Draining, "going down", 7000);
+    await timers.advance(100);
+    expect(statuses.at(-1)).toMatchObject({ phase: "reconnecting", retryIn: 7000 });
   });
 
   it("that is shown again tries at once", async () => {

@@ -5,7 +5,7 @@ export class VirtualTimers implements Timers {
   private time = 1000;
   private nextId = 1;
   private readonly timers = new Map<number, { at: number; callback: () => void }>();
-  private readonly watchers = new Set<(restored: boolean) => void>();
+  private readonly watchers = new Set<() => void>();
   private frames: (() => void)[] = [];
   private isHidden = false;
   /** A slow page draws a frame only this often, ms. */
@@ -61,7 +61,7 @@ export class VirtualTimers implements Timers {
     return this.isHidden;
   }
 
-  watch(changed: (restored: boolean) => void): () => void {
+  watch(changed: () => void): () => void {
     this.watchers.add(changed);
     return () => this.watchers.delete(changed);
   }
@@ -70,12 +70,7 @@ export class VirtualTimers implements Timers {
   setHidden(hidden: boolean): void {
     this.isHidden = hidden;
     if (!hidden && this.frames.length > 0) this.draw();
-    this.watchers.forEach((changed) => changed(false));
-  }
-
-  /** The page comes back from the back/forward cache. */
-  restore(): void {
-    this.watchers.forEach((changed) => changed(true));
+    this.watchers.forEach((changed) => changed());
   }
 
   /** Lets `ms` pass: timers fire in order, each at its time, and promises settle between them. */
