@@ -34,13 +34,13 @@ export async function connect<
   const { room: name = "", kind = options.game?.kind ?? "", reservation = "" } = place;
   const asks = { room: name, ...(kind && { kind }) };
   const paths = new Paths(dialers, baseOf(place.url), timers, asks, options.identity, options.traceparent);
+  const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const earlier = options.token ? parseToken(options.token) : undefined;
   const prediction = options.prediction && predicted(options);
   const transport = await paths.dial(signal).catch((error: unknown) => {
     signal.throwIfAborted();
     throw RoomError.dial(error);
   });
-  const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const core = new Core(
     timers.now(),
     { room: name, kind, name: shown, options: ofRoom, spectate, reservation },

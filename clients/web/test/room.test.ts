@@ -485,6 +485,13 @@ describe("when the connection ends", () => {
   });
 });
 
+it("options that are no JSON open no connection", async () => {
+  const { timers, server, options } = world();
+  const joined = timers.until(connect({ ...options, options: { respawn_s: 5n } }));
+  await expect(joined).rejects.toThrow("BigInt");
+  expect(server.links).toEqual([]);
+});
+
 describe("leaving", () => {
   it("gives up the seat and ends the room", async () => {
     const { timers, server, join } = world();
