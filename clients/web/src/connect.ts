@@ -58,7 +58,7 @@ export async function connect<
 /** Where the match is that was asked for. */
 async function matched<I, C, E, K extends Kinds<K>>(options: ConnectOptions<I, C, E, K>) {
   const { url, identity, signal, game, match } = options;
-  const kind = match?.kind ?? game?.kind;
+  const kind = match?.kind ?? options.kind ?? game?.kind;
   const found = await findMatch({ ...match, kind, url, identity, signal });
   reported(() => match?.found?.(found));
   return found;

@@ -5,7 +5,7 @@ import { systemTimers, within } from "./timers.js";
 
 /** Which room a party wants: see the guide, "Finding a match". */
 export interface MatchOptions {
-  /** Kind of game. Default: that of the room's `game`, or the server's default kind. */
+  /** Kind of game. Default: what `connect` is told of it, or the server's default kind. */
   readonly kind?: string | undefined;
   /** Which rooms: `mode = "ctf" and players < 8`. Default: any. */
   readonly filter?: string | undefined;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { connect, findMatch, queue } from "../src/index.js";
+import { connect, findMatch, queue, rawGame } from "../src/index.js";
 import { FakeServer } from "./util/fake_server.js";
 import { reportedErrors } from "./util/reported.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
@@ -59,6 +59,17 @@ describe("a match", () => {
       }),
     );
     expect(found).toHaveBeenCalledWith(expect.objectContaining({ room: "room-3", others: ["yours"] }));
+  });
+
+  it.each([
+    [{ match: { kind: "tag" }, kind: "chess" }, "tag"],
+    [{ match: { kind: undefined }, kind: "tag" }, "tag"],
+    [{ match: {}, game: { ...rawGame, kind: "tag" } }, "tag"],
+    [{ match: {} }, undefined],
+  ])("is one of the kind that was asked for: %o", async (options, kind) => {
+    const asked = http(() => [404, { code: "no_match" }]);
+    await expect(connect({ url: "http://x", ...options })).rejects.toThrow("no_match");
+    expect(asked[0]!.body).toEqual({ kind });
   });
 
   it("is found on the server that has the room", async () => {
