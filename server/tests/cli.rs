@@ -117,6 +117,32 @@ fn the_default_configuration_is_a_file_that_changes_nothing() {
     }
 }
 
+/// Or Cargo would take a build by `dev` and one by hand for two, and compile the server for each.
+#[test]
+#[cfg(unix)]
+fn dev_builds_without_what_cargo_run_has_told_it_of_the_package() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("Cargo.toml"), "").unwrap();
+    std::fs::write(at("cargo"), "#!/bin/sh\nenv >environment\nexit 1\n").unwrap();
+    std::fs::set_permissions(at("cargo"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let cargo = at("cargo");
+    let told = [("CARGO_MANIFEST_DIR", "x"), ("CARGO_PKG_NAME", "x"), ("OUT_DIR", "x"), ("KEPT", "x")];
+    let mut dev = driftless(&["dev"], &told);
+    let mut dev = dev.env("CARGO", &cargo).current_dir(&folder).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(dev.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("it does not compile")));
+    dev.kill().unwrap();
+    dev.wait().unwrap();
+    let environment = std::fs::read_to_string(at("environment")).unwrap();
+    let has = |prefix: &str| environment.lines().any(|line| line.starts_with(prefix));
+    assert!(has("KEPT="), "{environment}");
+    for told in ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "OUT_DIR="] {
+        assert!(!has(told), "{told}: {environment}");
+    }
+}
+
 #[test]
 fn shells_and_man_learn_every_option_and_no_secret() {
     let secret = [("DRIFTLESS_ADMIN_TOKEN", "correct-horse-battery")];

@@ -160,10 +160,12 @@ impl Dev {
     /// What `cargo build` has made. None: it has failed.
     async fn cargo(&mut self, options: &[&str]) -> Result<Option<Vec<PathBuf>>, Interrupted> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // What `cargo run` tells this program of its package would make build scripts run again.
+        // What `cargo run` tells this program of its package would make build scripts run again, and all that
+        // depends on what they make be compiled.
         let of_cargo = |name: &std::ffi::OsStr| {
             let name = name.to_string_lossy();
-            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
+            let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+            name == "OUT_DIR" || prefixes.iter().any(|prefix| name.starts_with(prefix))
         };
         for (name, _) in std::env::vars_os().filter(|(name, _)| of_cargo(name)) {
             cargo.env_remove(name);
