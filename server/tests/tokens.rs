@@ -156,6 +156,31 @@ fn a_token_may_be_shown_wherever_a_client_can_put_it() {
     assert_eq!(Player::on(session, server.quic(), join("lobby")).welcomed().user, "ann");
 }
 
+// Pages cannot set the headers of an `EventSource`.
+#[test]
+fn a_token_in_the_query_is_good_for_every_request_that_takes_one() {
+    let server = TestServer::start(Config { queue: "arena=2x1".parse().unwrap(), ..tokens::config() });
+    let token =
+        token_with("ann", json!({ "topics": { "read": "news", "write": "news" }, "presence": "ann" }));
+    let ask = |method: &str, path: &str, body: &str| {
+        let without = http::send(server.address(), method, path, "", body).status;
+        let with = http::send(server.address(), method, &format!("{path}?token={token}"), "", body).status;
+        (path.to_owned(), without, with)
+    };
+    for (asked, done) in [
+        (ask("GET", "/v1/lobby", ""), 200),
+        (ask("GET", "/v1/rooms", ""), 200),
+        (ask("GET", "/v1/presence/ann", ""), 200),
+        (ask("POST", "/v1/presence", r#"{"users":["ann"]}"#), 200),
+        (ask("POST", "/v1/match", r#"{"kind":"arena"}"#), 200),
+        (ask("POST", "/v1/queue", r#"{"kind":"arena"}"#), 201),
+        (ask("POST", "/v1/topics/news", "hello"), 200),
+    ] {
+        let (path, ..) = &asked;
+        assert_eq!(asked, (path.clone(), 401, done));
+    }
+}
+
 #[test]
 fn a_token_that_is_not_valid_is_refused_with_its_fault() {
     let server = TestServer::start(tokens::config());

@@ -28,7 +28,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use bytes::Bytes;
 use driftless_proto::limits::MAX_OPTIONS;
 use futures_util::stream::unfold;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
@@ -191,6 +191,9 @@ pub(super) struct Asked {
     filter: Option<String>,
     after: Option<String>,
     limit: Option<Limit>,
+    /// Read where it is found out who asks.
+    #[serde(rename = "token")]
+    _token: Option<IgnoredAny>,
 }
 
 /// A page of open rooms, by name.
@@ -225,7 +228,7 @@ pub(super) async fn lobby(
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lobby_unavailable", message)
             .retry_after(TRY_AGAIN));
     }
-    let Asked { kind, filter, after, limit } = asked.into_inner();
+    let Asked { kind, filter, after, limit, .. } = asked.into_inner();
     let Limit(limit) = limit.unwrap_or_default();
     let filter = filter.as_deref().map(Filter::parse).transpose()?;
     let wanted = Wanted { kind, filter, after, limit };

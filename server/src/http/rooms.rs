@@ -3,7 +3,7 @@
 use super::{ApiError, HttpState, access::Operator, body::Object, matching::may_look, page::Limit};
 use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 #[derive(Deserialize)]
@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 pub(super) struct Asked {
     after: Option<String>,
     limit: Option<Limit>,
+    /// Read where it is found out who asks.
+    #[serde(rename = "token")]
+    _token: Option<IgnoredAny>,
 }
 
 /// A page of rooms, by name.
