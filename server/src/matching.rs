@@ -20,6 +20,7 @@ pub(crate) mod filter;
 mod function;
 mod groups;
 pub(crate) mod lobby;
+mod near;
 pub(crate) mod open_room;
 mod others;
 mod queue;

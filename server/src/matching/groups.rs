@@ -5,15 +5,17 @@
 //! stay whole, and teams are as equal in skill as they can be.
 //!
 //! A round is bounded. Half of it is for those who have waited longest; the other half for all, beginning
-//! with another one in each round: those who fit nobody, however many and however long they wait, keep nobody
-//! from playing.
+//! with another one in each round. Who has too many around who do not fit looks at others then, from anywhere
+//! in the window on: those who fit nobody, however many, near whom, and however long they wait, keep nobody
+//! from playing for good.
 
 use super::{
     filter::Filter,
     function::{Backfill, MatchFunction, Proposal, Round},
+    near::Near,
     ticket::Ticket,
 };
-use std::{collections::BTreeMap, mem};
+use std::{collections::BTreeMap, iter::Chain, mem, ops::Range};
 
 /// How many others are looked at for one who has waited, at most, beyond those that a match has.
 const LOOKED_AT: usize = 256;
@@ -26,8 +28,6 @@ const COMPARED_OF_LONGEST: usize = COMPARED / 2;
 const COMPARED_OF_BACKFILLS: usize = COMPARED / 4;
 /// How many steps are taken to make the teams of one match, at most, beyond the one for each of its parties.
 const TEAMS_TRIED: usize = 1_000;
-/// Most regions that are told apart in a round.
-const REGIONS: usize = 64;
 
 /// Groups of a size.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +74,25 @@ impl MatchFunction for Groups {
         }
         let all = round.tickets.len();
         let start = usize::try_from(round.seed % all.max(1) as u64).unwrap_or(0);
-        let mut tried = vec![false; all];
+        let mut tried = vec![Tried::No; all];
         let mut most = COMPARED_OF_LONGEST;
-        for first in [0, start] {
+        for (first, in_turn) in [(0, false), (start, true)] {
             for place in (first..all).chain(0..first) {
-                if pool.compared < most
-                    && pool.is_free(place)
-                    && !mem::replace(&mut tried[place], true)
-                    && let Some(proposal) = self.group(&mut pool, place)
-                {
-                    proposal.tickets().for_each(|at| pool.take(at));
-                    proposals.push(proposal);
+                while pool.compared < most && pool.is_free(place) {
+                    let (others, with) = match tried[place] {
+                        Tried::No => (pool.nearest(place), Tried::WithNearest),
+                        Tried::WithNearest if in_turn => {
+                            (pool.around(place, self, round.seed), Tried::WithAll)
+                        }
+                        _ => break,
+                    };
+                    match self.group(&mut pool, place, others) {
+                        Ok(proposal) => {
+                            proposal.tickets().for_each(|at| pool.take(at));
+                            proposals.push(proposal);
+                        }
+                        Err(reached) => tried[place] = reached.max(with),
+                    }
                 }
             }
             most = pool.compared + (COMPARED - COMPARED_OF_LONGEST);
@@ -94,29 +102,28 @@ impl MatchFunction for Groups {
 }
 
 impl Groups {
-    /// A match with this one, who has waited longest of those that are left.
-    fn group(&self, pool: &mut Pool<'_>, first: usize) -> Option<Proposal> {
+    /// A match of this one with others, or who was tried.
+    fn group(&self, pool: &mut Pool<'_>, first: usize, mut others: Others) -> Result<Proposal, Tried> {
         let size = self.teams.saturating_mul(self.team_size);
         let mut group = Group::of(pool, first);
         if group.players > size || pool.tickets[first].party > self.team_size {
-            return None;
+            return Err(Tried::WithAll);
         }
         let (skill, window) = (pool.tickets[first].skill, self.window(pool.waited(first)));
-        let mut nearest = pool.nearest(first);
         let mut looked_at = 0;
         loop {
             if group.players == size {
                 if let Some(teams) = self.teams(pool, &group.members) {
-                    return Some(Proposal { teams, region: pool.region(&group), backfill: None });
+                    return Ok(Proposal { teams, region: pool.region(&group), backfill: None });
                 }
                 // The last one does not fit in: their parties are too large.
                 group = group.without_last(pool);
             }
             if looked_at == LOOKED_AT + size as usize {
-                return None;
+                return Err(Tried::WithNearest);
             }
             looked_at += 1;
-            let next = nearest.next(pool, skill, window)?;
+            let next = others.next(pool, skill, window).ok_or(Tried::WithAll)?;
             let party = pool.tickets[next].party;
             if party <= self.team_size && group.players + party <= size && pool.fits(&group, next) {
                 group.add(pool, next);
@@ -126,7 +133,7 @@ impl Groups {
 
     /// Players for a room that wants some: as many as there are. What they want must be true of the room.
     fn fill(&self, pool: &mut Pool<'_>, at: usize, backfill: &Backfill) -> Option<Proposal> {
-        let mut group = Group { members: Vec::new(), players: 0, regions: u64::MAX };
+        let mut group = Group { members: Vec::new(), players: 0, near: Near::anywhere() };
         for place in 0..pool.tickets.len() {
             let ticket = &pool.tickets[place];
             let near = backfill
@@ -216,30 +223,41 @@ impl Search<'_> {
     }
 }
 
+/// With whom a match of somebody was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tried {
+    No,
+    /// Only with those nearest in skill, because there are so many.
+    WithNearest,
+    /// With all, or with as many as may be.
+    WithAll,
+}
+
 /// Those who are to play together, so far.
 struct Group {
     members: Vec<usize>,
     players: u32,
     /// Regions that are near enough for all.
-    regions: u64,
+    near: Near,
 }
 
 impl Group {
     fn of(pool: &Pool<'_>, first: usize) -> Self {
-        Self { members: vec![first], players: pool.tickets[first].party, regions: pool.regions[first] }
+        Self { members: vec![first], players: pool.tickets[first].party, near: pool.near[first].clone() }
     }
 
     fn add(&mut self, pool: &Pool<'_>, place: usize) {
         self.members.push(place);
         self.players += pool.tickets[place].party;
-        self.regions &= pool.regions[place];
+        self.near.narrow(&pool.near[place]);
     }
 
     fn without_last(mut self, pool: &Pool<'_>) -> Self {
         self.members.pop();
-        let regions = self.members.iter().fold(u64::MAX, |all, place| all & pool.regions[*place]);
+        let mut near = Near::anywhere();
+        self.members.iter().for_each(|place| near.narrow(&pool.near[*place]));
         let players = self.members.iter().map(|place| pool.tickets[*place].party).sum();
-        Self { members: self.members, players, regions }
+        Self { members: self.members, players, near }
     }
 }
 
@@ -248,9 +266,11 @@ struct Pool<'a> {
     tickets: &'a [Ticket],
     now_ms: u64,
     wants: Vec<Option<Filter>>,
-    /// For each ticket, the regions that are near enough, as bits.
-    regions: Vec<u64>,
+    /// For each ticket, the regions that are near enough.
+    near: Vec<Near>,
+    /// Names of regions, and their numbers.
     names: Vec<&'a str>,
+    numbers: BTreeMap<&'a str, u32>,
     /// Places by skill.
     by_skill: Vec<usize>,
     /// For each ticket, its index there.
@@ -272,27 +292,28 @@ impl<'a> Pool<'a> {
         let mut rank = vec![0; tickets.len()];
         by_skill.iter().enumerate().for_each(|(at, place)| rank[*place] = at);
         let mut numbers = BTreeMap::new();
-        let near = |ticket: &'a Ticket, numbers: &mut BTreeMap<&'a str, usize>| {
+        let near = |ticket: &'a Ticket, numbers: &mut BTreeMap<&'a str, u32>| {
+            if ticket.latencies.is_empty() {
+                return Near::anywhere();
+            }
             let waited = ticket.waited_ms(round.now_ms) / 1_000;
             let most = u64::from(groups.latency_ms) + u64::from(groups.latency_widens).saturating_mul(waited);
-            let mut bits = 0;
-            for (region, ms) in &ticket.latencies {
-                let next = numbers.len();
-                let number = *numbers.entry(&**region).or_insert(next);
-                if number < REGIONS && u64::from(*ms) <= most {
-                    bits |= 1 << number;
-                }
-            }
-            if ticket.latencies.is_empty() { u64::MAX } else { bits }
+            let near =
+                ticket.latencies.iter().filter(|(_, ms)| u64::from(**ms) <= most).map(|(region, _)| {
+                    let next = numbers.len() as u32; // at most 16 a ticket
+                    *numbers.entry(&**region).or_insert(next)
+                });
+            Near::only(near.collect())
         };
-        let regions = tickets.iter().map(|ticket| near(ticket, &mut numbers)).collect();
+        let near = tickets.iter().map(|ticket| near(ticket, &mut numbers)).collect();
         let mut names = vec![""; numbers.len()];
-        numbers.iter().for_each(|(name, number)| names[*number] = name);
+        numbers.iter().for_each(|(name, number)| names[*number as usize] = name);
         Self {
             now_ms: round.now_ms,
             wants: tickets.iter().map(Ticket::wants).collect(),
-            regions,
+            near,
             names,
+            numbers,
             by_skill,
             rank,
             before: (0..tickets.len() + 2).map(|n| n.saturating_sub(1)).collect(),
@@ -325,7 +346,7 @@ impl<'a> Pool<'a> {
         let content = |wants: &Option<Filter>, with: &Ticket| wants.as_ref().is_none_or(|w| w.fits(with));
         let compared = &mut self.compared;
         *compared += 1;
-        group.regions & self.regions[place] != 0
+        group.near.meets(&self.near[place])
             && group.members.iter().all(|member| {
                 *compared += 1;
                 content(&self.wants[*member], &self.tickets[place])
@@ -334,9 +355,9 @@ impl<'a> Pool<'a> {
     }
 
     fn can_reach(&self, place: usize, region: &str) -> bool {
-        match self.names.iter().position(|name| *name == region) {
-            Some(number) if number < REGIONS => self.regions[place] & (1 << number) != 0,
-            _ => self.tickets[place].latencies.is_empty(),
+        match self.numbers.get(region) {
+            Some(number) => self.near[place].contains(*number),
+            None => self.tickets[place].latencies.is_empty(),
         }
     }
 
@@ -346,42 +367,65 @@ impl<'a> Pool<'a> {
             let latencies = group.members.iter().filter_map(|place| self.tickets[*place].latencies.get(name));
             latencies.map(|ms| u64::from(*ms)).sum()
         };
-        let names = self.names.iter().take(REGIONS).enumerate();
-        let near = names.filter(|(number, _)| group.regions & (1 << number) != 0).map(|(_, name)| *name);
-        let known = group.members.iter().any(|place| !self.tickets[*place].latencies.is_empty());
-        near.filter(|_| known).min_by_key(|name| (total(name), *name)).map(str::to_owned)
+        let near = group.near.regions()?.iter().map(|number| self.names[*number as usize]);
+        near.min_by_key(|name| (total(name), *name)).map(str::to_owned)
     }
 
     /// The others, from the nearest in skill to the farthest.
-    fn nearest(&self, place: usize) -> Nearest {
+    fn nearest(&self, place: usize) -> Others {
         let link = self.rank[place] + 1;
-        Nearest { below: self.before[link], above: self.after[link] }
+        Others::Nearest { below: self.before[link], above: self.after[link] }
+    }
+
+    /// The others within the window, from any of them on.
+    fn around(&self, place: usize, groups: &Groups, seed: u64) -> Others {
+        let (skill, window) = (self.tickets[place].skill, groups.window(self.waited(place)));
+        let skill_at = |rank: &usize| self.tickets[*rank].skill;
+        let begin = self.by_skill.partition_point(|at| skill_at(at) < skill - window);
+        let end = self.by_skill.partition_point(|at| skill_at(at) <= skill + window);
+        // Weyl's sequence: each place another one, and each round.
+        let chance = seed.wrapping_add((place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32;
+        let from = begin + chance as usize % (end - begin).max(1);
+        Others::Around { place, ranks: (from..end).chain(begin..from) }
     }
 }
 
-/// Two places in the order of skill, going apart.
-struct Nearest {
-    below: usize,
-    above: usize,
+/// The others, in an order.
+enum Others {
+    /// Two links of the list, going apart.
+    Nearest { below: usize, above: usize },
+    /// Ranks of all, this one's own included.
+    Around { place: usize, ranks: Chain<Range<usize>, Range<usize>> },
 }
 
-impl Nearest {
-    fn next(&mut self, pool: &Pool<'_>, skill: f64, window: f64) -> Option<usize> {
+impl Others {
+    /// The next one within the window.
+    fn next(&mut self, pool: &mut Pool<'_>, skill: f64, window: f64) -> Option<usize> {
+        let (below, above) = match self {
+            Self::Nearest { below, above } => (below, above),
+            Self::Around { place, ranks } => {
+                return ranks.find_map(|rank| {
+                    pool.compared += 1;
+                    let other = pool.by_skill[rank];
+                    (other != *place && pool.is_free(other)).then_some(other)
+                });
+            }
+        };
         let end = pool.tickets.len() + 1;
         let at = |link: usize| {
             let place = (link != 0 && link != end).then(|| pool.by_skill[link - 1])?;
             let away = (pool.tickets[place].skill - skill).abs();
             (away <= window).then_some((away, place))
         };
-        let (place, is_below) = match (at(self.below), at(self.above)) {
+        let (place, is_below) = match (at(*below), at(*above)) {
             (Some((near, below)), Some((far, _))) if near <= far => (below, true),
             (_, Some((_, above))) => (above, false),
             (Some((_, below)), None) => (below, true),
             (None, None) => return None,
         };
         match is_below {
-            true => self.below = pool.before[self.below],
-            false => self.above = pool.after[self.above],
+            true => *below = pool.before[*below],
+            false => *above = pool.after[*above],
         }
         Some(place)
     }

@@ -179,6 +179,35 @@ fn those_who_fit_nobody_keep_nobody_from_playing() {
 }
 
 #[test]
+fn those_who_fit_nobody_part_nobody_from_another() {
+    let misfit = |n| Ticket { filter: "party > 1".into(), ..ticket(n, 1, 1_500.0, 0) };
+    let mut tickets: Vec<_> = (0..1_000).map(misfit).collect();
+    tickets.extend([ticket(1_000, 1, 1_480.0, 0), ticket(1_001, 1, 1_520.0, 0)]);
+    let rounds = (0..200u64).map(|n| Round::new(0, n.wrapping_mul(0x1234_5678_9abc_def1), &tickets, &[]));
+    let groups = Groups::new(2, 1);
+    let made = rounds.map(|round| groups.propose(&round).len()).take_while(|made| *made == 0).count();
+    assert!(made < 40, "after {made} rounds");
+}
+
+#[test]
+fn regions_that_others_invent_leave_everybody_elses_alone() {
+    let at = |id, regions: Vec<String>| Ticket {
+        latencies: regions.into_iter().map(|region| (region, 20)).collect(),
+        ..ticket(id, 1, 0.0, 0)
+    };
+    let mut tickets: Vec<_> =
+        (0..8).map(|n| at(n, (0..16).map(|of| format!("{n}-{of}")).collect())).collect();
+    tickets.extend([8, 9].map(|n| at(n, vec!["eu".to_owned()])));
+    let proposals = Groups::new(2, 1).propose(&round(0, &tickets, &[]));
+    let made = Proposal { teams: vec![vec![8], vec![9]], region: Some("eu".to_owned()), backfill: None };
+    assert_eq!(proposals, [made]);
+    let mut place = room("a", 0);
+    place.region = Some("eu".into());
+    let proposals = Groups::new(2, 1).propose(&round(0, &tickets, &[Backfill::new(place, 4, None)]));
+    assert_eq!(proposals[0].teams, [vec![8, 9]]);
+}
+
+#[test]
 fn a_source_waits_for_no_more_players_than_may_play_from_there() {
     let mut desk = Desk::default();
     let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| Source::of(address.parse().unwrap()));
