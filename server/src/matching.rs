@@ -56,7 +56,7 @@ use crate::{
 use actix_web::http::StatusCode;
 use desks::DeskAway;
 use filter::{Filter, Value};
-use lobby::{Lobby, Rooms};
+use lobby::{FRESH, LivePages, Lobby, PageReader, Rooms};
 use open_room::{OpenRoom, PRIVATE};
 use others::{Address, Elsewhere, Others, Own, RoomWanted, Says, Wanted};
 use std::{
@@ -65,7 +65,11 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval, timeout},
+};
 use tracing::warn;
 
 /// Most members of a party.
@@ -97,6 +101,8 @@ pub(crate) struct Matchmaker {
     /// Seats of a room that is made.
     max_players: u32,
     lobby: Lobby,
+    /// Pages of it that somebody reads.
+    live: LivePages,
     /// Seats kept for each source.
     held: Arc<Held>,
     /// Whose turn it is, by kind: so that two who want the same find the same.
@@ -234,6 +240,7 @@ impl Matchmaker {
             lasts: config.reservation,
             max_players: config.max_players,
             lobby: Lobby::default(),
+            live: LivePages::default(),
             held: Held::new(config.max_connections_per_address),
             turns,
             silent: parking_lot::Mutex::default(),
@@ -319,6 +326,27 @@ impl Matchmaker {
             let has = self.registry.all().iter().filter_map(open).chain(others(false)).collect::<Vec<_>>();
             has.into_iter().chain(self.departed()).chain(others(true)).collect()
         })
+    }
+
+    /// Reads a page of the lobby, from now on.
+    pub(crate) fn read_lobby(&self, wanted: lobby::Wanted) -> PageReader {
+        self.live.read(wanted)
+    }
+
+    /// Tells those who read the lobby what changes, for ever.
+    pub(crate) async fn tell_lobby(self: Arc<Self>) {
+        let mut due = interval(FRESH);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let all = tokio::select! {
+                _ = due.tick(), if !self.live.is_empty() => true,
+                () = self.live.newcomer() => false,
+            };
+            let told = self.clone();
+            if let Err(error) = spawn_blocking(move || told.live.make(&told.lobby(), all)).await {
+                warn!(%error, "the lobby's readers are not told what changes");
+            }
+        }
     }
 
     /// Keeps seats for a party in a room that fits: the one with the fewest free seats that has enough, so

@@ -20,7 +20,7 @@ use crate::{
     matching::{
         MAX_PARTY, Match, Wish,
         filter::{Filter, FilterError},
-        lobby::{Changes, FRESH, Rooms, Wanted, changes},
+        lobby::{Changes, LivePage, Page, PageReader, Wanted},
         open_room::OpenRoom,
     },
 };
@@ -30,7 +30,7 @@ use driftless_proto::limits::MAX_OPTIONS;
 use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 /// After this much silence a comment is sent, as on the stream of events.
@@ -233,12 +233,15 @@ pub(super) async fn lobby(
     let filter = filter.as_deref().map(Filter::parse).transpose()?;
     let wanted = Wanted { kind, filter, after, limit };
     if !wants_events(&request) {
-        return Ok(HttpResponse::Ok().json(page(&wanted, &state.matchmaker.lobby())));
+        let matchmaker = state.matchmaker.clone();
+        let text = web::block(move || json(&LobbyPage::of(&wanted.of(&matchmaker.lobby())))).await;
+        let text = text.map_err(|_| ApiError::unavailable("the lobby"))?;
+        return Ok(HttpResponse::Ok().content_type("application/json").body(text));
     }
     let place = reader_place(&state.lobby_readers, &state, &request)?;
-    let reader = LobbyReader { wanted, state, had: None, _place: place };
+    let reader = LobbyReader { pages: state.matchmaker.read_lobby(wanted), had: None, _place: place };
     let events = unfold(reader, |mut reader| async move {
-        let text = reader.next().await;
+        let text = reader.next().await?;
         Some((Ok::<_, Infallible>(text), reader))
     });
     Ok(event_stream::stream(events))
@@ -267,48 +270,46 @@ pub(super) fn reader_place(
     })
 }
 
-fn page<'a>(wanted: &Wanted, rooms: &'a Rooms) -> LobbyPage<'a> {
-    let (rooms, more) = wanted.of(rooms);
-    let next = rooms.last().filter(|_| more).map(|room| &*room.name);
-    LobbyPage { rooms, next }
+impl<'a> LobbyPage<'a> {
+    fn of(Page { rooms, more }: &'a Page) -> Self {
+        let next = rooms.last().filter(|_| *more).map(|room| &*room.name);
+        Self { rooms: rooms.iter().map(|room| &**room).collect(), next }
+    }
 }
 
 /// Somebody who is told what changes.
 struct LobbyReader {
-    wanted: Wanted,
-    state: web::Data<HttpState>,
+    pages: PageReader,
     /// What was told.
-    had: Option<Rooms>,
+    had: Option<Arc<LivePage>>,
     _place: Place,
 }
 
 impl LobbyReader {
-    async fn next(&mut self) -> Bytes {
-        let Some(mut had) = self.had.take() else {
-            let rooms = self.state.matchmaker.lobby();
-            let text = event("rooms", &page(&self.wanted, &rooms));
-            self.had = Some(rooms);
-            return text;
-        };
-        let until = Instant::now() + HEARTBEAT;
-        let text = loop {
-            sleep(FRESH).await;
-            let rooms = self.state.matchmaker.lobby();
-            let changes = changes(&self.wanted.of(&had).0, &self.wanted.of(&rooms).0);
-            let text = (!changes.is_empty()).then(|| event("changes", &changes));
-            had = rooms;
-            match text {
-                Some(text) => break text,
-                None if Instant::now() >= until => break Bytes::from_static(b": still here\n\n"),
-                None => {}
+    /// The next event. None: there are no more.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match timeout(HEARTBEAT, self.pages.changed()).await {
+                Ok(changed) => changed.ok()?,
+                Err(_) => return Some(Bytes::from_static(b": still here\n\n")),
             }
-        };
-        self.had = Some(had);
-        text
+            let Some(page) = self.pages.borrow_and_update().clone() else { continue };
+            match self.had.replace(page.clone()) {
+                None => return Some(event("rooms", &json(&LobbyPage::of(&page.page)))),
+                Some(had) => {
+                    if let Some(changes) = page.changes_since(&had) {
+                        return Some(event("changes", &changes));
+                    }
+                }
+            }
+        }
     }
 }
 
-fn event(name: &str, data: &impl Serialize) -> Bytes {
-    let data = serde_json::to_string(data).unwrap_or_default();
-    format!("event: {name}\ndata: {data}\n\n").into()
+fn event(name: &str, json: &[u8]) -> Bytes {
+    [b"event: ", name.as_bytes(), b"\ndata: ", json, b"\n\n"].concat().into()
+}
+
+fn json(data: &impl Serialize) -> Bytes {
+    serde_json::to_vec(data).unwrap_or_default().into()
 }

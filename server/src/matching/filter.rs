@@ -18,6 +18,8 @@ use std::fmt;
 
 /// Longest filter, bytes.
 pub(crate) const MAX_FILTER: usize = 512;
+/// Most values that it may compare with: for each room, or each pair of tickets, all may have to be.
+const MAX_VALUES: usize = 16;
 /// How deep parentheses and `not` may go.
 const MAX_DEPTH: usize = 16;
 
@@ -78,6 +80,8 @@ pub(crate) struct FilterError {
 enum What {
     #[error("it may have at most {MAX_FILTER} bytes")]
     TooLong,
+    #[error("it may compare with at most {MAX_VALUES} values")]
+    TooManyValues,
     #[error("it may be at most {MAX_DEPTH} deep")]
     TooDeep,
     #[error("expected {expected}, found {found}")]
@@ -97,7 +101,7 @@ impl Filter {
         if text.len() > MAX_FILTER {
             return Err(FilterError { at: 0, what: What::TooLong });
         }
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser { text, at: 0, values: 0 };
         let expr = parser.any(0)?;
         parser.end()?;
         Ok(Self(expr))
@@ -179,6 +183,8 @@ struct Parser<'a> {
     text: &'a str,
     /// Bytes read.
     at: usize,
+    /// Values read.
+    values: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -235,6 +241,10 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self) -> Result<Value, FilterError> {
         self.skip();
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.wrong(What::TooManyValues));
+        }
         if self.rest().starts_with('"') {
             return self.quoted().map(Value::Text);
         }
@@ -490,6 +500,15 @@ mod tests {
         assert_eq!(error(format!("{}a = 1", "not ".repeat(100))), What::TooDeep);
         let deep = format!("{}a = 1{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH));
         assert!(Filter::parse(&deep).is_ok());
+        let compared = |values: usize| vec!["1"; values].join(", ");
+        for (values, one) in [(MAX_VALUES, true), (MAX_VALUES + 1, false)] {
+            let apart = vec!["a = 1"; values].join(" or ");
+            let within = format!("b in ({}) and a = 1", compared(values - 1));
+            for text in [apart, within] {
+                let read = Filter::parse(&text).map_err(|error| error.what);
+                assert!(if one { read.is_ok() } else { read == Err(What::TooManyValues) }, "{text}");
+            }
+        }
     }
 
     #[test]
@@ -552,7 +571,9 @@ mod tests {
             let written = expr.to_string();
             match Filter::parse(&written) {
                 Ok(read) => prop_assert_eq!(read.0, expr, "{}", written),
-                Err(error) => prop_assert_eq!(error.what, What::TooLong, "{}", written),
+                Err(error) => {
+                    prop_assert!([What::TooLong, What::TooManyValues].contains(&error.what), "{}", written)
+                }
             }
         }
     }

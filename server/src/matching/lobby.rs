@@ -1,5 +1,9 @@
 //! The lobby: open rooms by name, as they were a moment ago, and what has changed since.
 
+mod live;
+
+pub(crate) use live::{LivePage, LivePages, PageReader};
+
 use super::{filter::Filter, open_room::OpenRoom};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -18,9 +22,10 @@ pub(crate) const FRESH: Duration = Duration::from_millis(500);
 pub(crate) struct Lobby(Mutex<Option<(Instant, Rooms)>>);
 
 /// Open rooms, in order of their names.
-pub(crate) type Rooms = Arc<Vec<OpenRoom>>;
+pub(crate) type Rooms = Arc<[Arc<OpenRoom>]>;
 
 /// Which rooms a reader wants.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Wanted {
     /// Of this kind only.
     pub(crate) kind: Option<String>,
@@ -30,6 +35,14 @@ pub(crate) struct Wanted {
     pub(crate) after: Option<String>,
     /// At most so many.
     pub(crate) limit: usize,
+}
+
+/// Those of the rooms that are wanted.
+pub(crate) struct Page {
+    /// They.
+    pub(crate) rooms: Vec<Arc<OpenRoom>>,
+    /// Whether there are more.
+    pub(crate) more: bool,
 }
 
 /// What has changed in a lobby.
@@ -57,30 +70,33 @@ impl Lobby {
         {
             return rooms.clone();
         }
-        let mut rooms = look();
-        rooms.sort_by(|one, other| one.name.cmp(&other.name));
-        rooms.dedup_by(|later, first| later.name == first.name);
-        let rooms = Arc::new(rooms);
+        let rooms = sorted(look());
         *newest = Some((now, rooms.clone()));
         rooms
     }
 }
 
+fn sorted(mut rooms: Vec<OpenRoom>) -> Rooms {
+    rooms.sort_by(|one, other| one.name.cmp(&other.name));
+    rooms.dedup_by(|later, first| later.name == first.name);
+    rooms.into_iter().map(Arc::new).collect()
+}
+
 impl Wanted {
-    /// Those of the rooms that are wanted, and whether there are more.
-    pub(crate) fn of<'a>(&self, rooms: &'a [OpenRoom]) -> (Vec<&'a OpenRoom>, bool) {
+    /// Those of the rooms that are wanted.
+    pub(crate) fn of(&self, rooms: &[Arc<OpenRoom>]) -> Page {
         let from = self.after.as_ref().map_or(0, |after| rooms.partition_point(|room| room.name <= *after));
         let mut fitting = rooms[from..].iter().filter(|room| {
             self.kind.as_ref().is_none_or(|kind| room.kind == *kind)
-                && self.filter.as_ref().is_none_or(|filter| filter.fits(*room))
+                && self.filter.as_ref().is_none_or(|filter| filter.fits(&***room))
         });
-        let page = fitting.by_ref().take(self.limit).collect();
-        (page, fitting.next().is_some())
+        let rooms = fitting.by_ref().take(self.limit).cloned().collect();
+        Page { rooms, more: fitting.next().is_some() }
     }
 }
 
 /// The changes from one list to the next, both in order of their names.
-pub(crate) fn changes<'a>(before: &[&'a OpenRoom], after: &[&'a OpenRoom]) -> Changes<'a> {
+fn changes<'a>(before: &'a [Arc<OpenRoom>], after: &'a [Arc<OpenRoom>]) -> Changes<'a> {
     let mut changes = Changes { rooms: Vec::new(), gone: Vec::new() };
     let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
     loop {
@@ -121,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_page_has_what_fits_and_says_whether_there_is_more() {
-        let rooms: Vec<_> = (0..9).map(|n| room(&format!("r{n}"), n)).collect();
+        let rooms = sorted((0..9).map(|n| room(&format!("r{n}"), n)).collect());
         let wanted = |filter: &str, after: Option<&str>, limit| Wanted {
             kind: Some("arena".into()),
             filter: Some(Filter::parse(filter).unwrap()),
@@ -129,8 +145,8 @@ mod tests {
             limit,
         };
         let names = |wanted: Wanted| {
-            let (page, more) = wanted.of(&rooms);
-            (page.iter().map(|room| room.name.clone()).collect::<Vec<_>>().join(" "), more)
+            let Page { rooms, more } = wanted.of(&rooms);
+            (rooms.iter().map(|room| room.name.clone()).collect::<Vec<_>>().join(" "), more)
         };
         assert_eq!(names(wanted("players > 2", None, 3)), ("r3 r4 r5".into(), true));
         assert_eq!(names(wanted("players > 2", Some("r5"), 3)), ("r6 r7 r8".into(), false));
@@ -144,17 +160,16 @@ mod tests {
             before in prop::collection::btree_map("[a-d]{1,2}", 0..3u32, 0..8),
             after in prop::collection::btree_map("[a-d]{1,2}", 0..3u32, 0..8),
         ) {
-            let rooms = |of: &BTreeMap<String, u32>| of.iter().map(|(name, n)| room(name, *n)).collect::<Vec<_>>();
-            let (before, after) = (rooms(&before), rooms(&after));
-            let (old, new): (Vec<_>, Vec<_>) = (before.iter().collect(), after.iter().collect());
+            let rooms = |of: &BTreeMap<String, u32>| of.iter().map(|(name, n)| room(name, *n)).collect();
+            let (old, new) = (sorted(rooms(&before)), sorted(rooms(&after)));
             let changes = changes(&old, &new);
-            prop_assert!(changes.rooms.iter().all(|room| !old.contains(room)), "only what is other");
-            let mut has: BTreeMap<&str, &OpenRoom> = old.iter().map(|room| (&*room.name, *room)).collect();
+            prop_assert!(changes.rooms.iter().all(|room| !old.iter().any(|had| had.as_ref() == *room)), "only what is other");
+            let mut has: BTreeMap<&str, &OpenRoom> = old.iter().map(|room| (&*room.name, &**room)).collect();
             for name in &changes.gone {
                 prop_assert!(has.remove(name).is_some());
             }
             has.extend(changes.rooms.iter().map(|room| (&*room.name, *room)));
-            prop_assert_eq!(has.into_values().collect::<Vec<_>>(), new);
+            prop_assert_eq!(has.into_values().collect::<Vec<_>>(), new.iter().map(|room| &**room).collect::<Vec<_>>());
         }
     }
 }

@@ -207,6 +207,7 @@ impl Prepared {
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
         actix_rt::spawn(parts.queue.clone().run());
         actix_rt::spawn(parts.matchmaker.clone().meet_others());
+        actix_rt::spawn(parts.matchmaker.clone().tell_lobby());
         actix_rt::spawn(watch(&parts.health, &parts.certificates));
         if let Some(hints) = parts.hints.lock().take() {
             actix_rt::spawn(whereabouts::tend(Arc::downgrade(&parts.finder), hints));
