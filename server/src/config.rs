@@ -203,9 +203,9 @@ settings! {
         /// Loopback is not limited, because a load test has one address for all.
         max_connections_per_address: usize = 256, number(1..=10_000_000);
         /// Most seats of one user in a room, including those that wait for their player: who has closed a
-        /// page and opens it again needs a second one for as long as the first is kept. 0: as many as there
-        /// are, so that one user can fill a room. Guests are other users each time: their address limits
-        /// them.
+        /// page and opens it again needs a second one for as long as the first is kept. A user watches a room
+        /// at most so often, too. 0: as many as there are, so that one user can fill a room. Guests are other
+        /// users each time: their address limits them.
         max_seats_per_user: usize = 4, number(0..=10_000);
         /// New players per second from one address (an IPv4 address or an IPv6 /64), on average; at most five
         /// seconds' worth at once. Clients that come faster are told when to come again. Loopback is not

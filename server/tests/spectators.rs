@@ -391,6 +391,27 @@ fn whoever_sees_everything_sees_it_now() {
     assert_eq!((seen.channel(), seen.delay_ticks()), (RoomId(1).delayed(), 20));
 }
 
+#[test]
+fn a_user_watches_only_so_often_and_leaves_room_for_others() {
+    let mut room = Room::new(Spectating { max: 10, delay_ms: 0 });
+    room.core.limit_seats_of_user(2);
+    let mut watch = |connection, sight, user: &str| {
+        room.core.spectate(ConnectionId(connection), sight, user.into(), "n".into()).map(|_| ())
+    };
+    for connection in 0..2 {
+        watch(connection, Sight::Spectator, "eve").unwrap();
+    }
+    let third = watch(2, Sight::Spectator, "eve");
+    assert!(matches!(third, Err(JoinError::WatchesTooOften { max: 2, .. })), "{third:?}");
+    watch(3, Sight::Everything, "eve").unwrap();
+    watch(4, Sight::Spectator, "bob").unwrap();
+    for guest in 5..9 {
+        watch(guest, Sight::Spectator, "guest-1").unwrap();
+    }
+    room.core.leave(ConnectionId(1));
+    room.core.spectate(ConnectionId(9), Sight::Spectator, "eve".into(), "n".into()).unwrap();
+}
+
 // Promise 1: who watches is no part of it.
 #[test]
 fn a_game_and_its_recording_know_nothing_of_spectators() {

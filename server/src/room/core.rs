@@ -225,6 +225,16 @@ pub enum JoinError {
         /// The limit.
         max: u32,
     },
+    /// The user watches as often as one may.
+    #[error("{user} watches room {room:?} {max} times, as often as one user may")]
+    WatchesTooOften {
+        /// The room.
+        room: String,
+        /// The user.
+        user: String,
+        /// The limit.
+        max: usize,
+    },
     /// The user has as many seats as one may have.
     #[error("{user} has {max} seats in room {room:?}, as many as one user may have")]
     TooManySeats {
@@ -280,6 +290,7 @@ impl From<JoinError> for Refusal {
             JoinError::Full { .. }
             | JoinError::UsedUp(_)
             | JoinError::TooManySpectators { .. }
+            | JoinError::WatchesTooOften { .. }
             | JoinError::TooManySeats { .. } => CloseCode::RoomFull,
             JoinError::Closed(_) => CloseCode::JoinsClosed,
             JoinError::Failed(_) => CloseCode::RoomFailed,
@@ -577,6 +588,20 @@ impl RoomCore {
         Ok(seat)
     }
 
+    /// Whether a user may watch, or watch once more.
+    fn check_spectator(&self, user: &str) -> Result<(), JoinError> {
+        let room = || self.shared.name.to_string();
+        let max = self.shared.spectating.max;
+        if self.spectators.limited() >= max as usize {
+            return Err(JoinError::TooManySpectators { room: room(), max });
+        }
+        let max = self.seats_of_user;
+        if max > 0 && !user.starts_with(GUEST) && self.spectators.has(user, max) {
+            return Err(JoinError::WatchesTooOften { room: room(), user: user.to_owned(), max });
+        }
+        Ok(())
+    }
+
     /// Lets somebody watch. The game does not notice.
     pub fn spectate(
         &mut self,
@@ -588,9 +613,8 @@ impl RoomCore {
         if self.over {
             return Err(JoinError::Ended(self.shared.name.to_string()));
         }
-        let max = self.shared.spectating.max;
-        if sight == Sight::Spectator && self.spectators.limited() >= max as usize {
-            return Err(JoinError::TooManySpectators { room: self.shared.name.to_string(), max });
+        if sight == Sight::Spectator {
+            self.check_spectator(&user)?;
         }
         let seat = Arc::new(Seat::spectator(self.shared.clone(), sight, user, name, &self.limits));
         seat.outbox.lock().attach(connection, 0);

@@ -68,6 +68,12 @@ impl Spectators {
         self.all.len() - self.admins
     }
 
+    /// Whether a user watches so often, not counting as an admin.
+    pub(super) fn has(&self, user: &str, times: usize) -> bool {
+        let his = self.all.iter().filter(|(_, seat)| seat.sight == Sight::Spectator && *seat.user == *user);
+        his.take(times).count() == times
+    }
+
     /// Published states that are kept for them.
     pub(super) fn kept(&self) -> usize {
         self.delay.as_ref().map_or(0, |delay| delay.kept.len() + 1)
