@@ -62,6 +62,7 @@ use std::{
     time::{Duration, Instant},
 };
 use topic::Topic;
+use watched::{WatchedUser, Watcher};
 
 /// The part of all topics that is for operators alone: one in so many.
 const OF_OPERATORS: usize = 4;
@@ -223,10 +224,10 @@ impl Topics {
         source: Source,
     ) -> Result<Reader, Refused> {
         let place = self.readers.enter(source)?;
-        Ok(Reader::new(vec![self.topic(name)], since, tenure, place))
+        Ok(Reader::of_topic(self.topic(name), since, tenure, place))
     }
 
-    /// Reads where users are.
+    /// Reads where users are. `tenure`: who does; None: an operator.
     pub(crate) fn watch(
         &self,
         users: &[Arc<str>],
@@ -234,9 +235,12 @@ impl Topics {
         source: Source,
     ) -> Result<Reader, Refused> {
         let place = self.readers.enter(source)?;
-        let topics: Option<_> = users.iter().map(|user| self.watched.topic(user)).collect();
-        let topics = topics.ok_or(Refused::TooManyUsers(watched::MOST))?;
-        Ok(Reader::new(topics, &Since::Now, tenure, place))
+        let watch = |user: &Arc<str>| {
+            let watcher = |tenure: &Tenure| Watcher::of(tenure.identity(), source, user);
+            self.watched.watch(user, tenure.as_ref().map_or(Watcher::Operator, watcher))
+        };
+        let users: Vec<WatchedUser> = users.iter().map(watch).collect::<Result<_, _>>()?;
+        Ok(Reader::of_users(users, tenure, place))
     }
 
     /// The users that somebody watches.

@@ -475,7 +475,8 @@ impl Peer {
     /// The client reads a topic, or no longer.
     pub(super) fn read_topic(&mut self, topics: &Topics, read: wire::ReadTopic) {
         let Some(identity) = self.identity().cloned() else { return };
-        self.subscriptions().ask(topics, &identity, read, clock::now());
+        let source = self.source();
+        self.subscriptions().ask(topics, &identity, source, read, clock::now());
         self.call();
     }
 

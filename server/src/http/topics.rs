@@ -206,6 +206,9 @@ impl std::convert::From<Refused> for ApiError {
             Refused::ServerFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", TRY_AGAIN),
             Refused::AddressFull(_) => (StatusCode::TOO_MANY_REQUESTS, "address_full", TRY_AGAIN),
             Refused::TooFast(wait) => (StatusCode::TOO_MANY_REQUESTS, "too_often", wait),
+            Refused::TooManyUsersOfAddress(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_users_of_address", TRY_AGAIN)
+            }
             Refused::TooManyUsers(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_users", TRY_AGAIN),
         };
         ApiError::new(status, code, refused.to_string()).retry_after(wait)

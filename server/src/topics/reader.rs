@@ -5,8 +5,12 @@ use super::{
     event::Event,
     id::{EventId, Since},
     topic::{At, Next, Topic},
+    watched::WatchedUser,
 };
-use crate::ground::tenure::{Tenancy, Tenure};
+use crate::ground::{
+    shares::Share,
+    tenure::{Tenancy, Tenure},
+};
 use driftless_proto::code::CloseCode;
 use std::{
     sync::Arc,
@@ -30,6 +34,7 @@ struct Part {
     /// Its key among those who read the topic.
     key: usize,
     from: From,
+    _share: Share,
 }
 
 #[derive(Debug)]
@@ -63,9 +68,14 @@ pub(crate) struct Goodbye {
 }
 
 impl Reader {
-    pub(super) fn new(topics: Vec<Arc<Topic>>, since: &Since, tenure: Option<Tenure>, place: Place) -> Self {
-        let part = |topic: Arc<Topic>| Part { key: topic.enter(), topic, from: From::Start(since.clone()) };
-        Self { parts: topics.into_iter().map(part).collect(), first: 0, tenure, place }
+    pub(super) fn of_topic(topic: Arc<Topic>, since: &Since, tenure: Option<Tenure>, place: Place) -> Self {
+        let part = Part::new(topic, since.clone(), Share::uncounted());
+        Self { parts: vec![part], first: 0, tenure, place }
+    }
+
+    pub(super) fn of_users(users: Vec<WatchedUser>, tenure: Option<Tenure>, place: Place) -> Self {
+        let part = |WatchedUser { topic, share }| Part::new(topic, Since::Now, share);
+        Self { parts: users.into_iter().map(part).collect(), first: 0, tenure, place }
     }
 
     /// What there is for it.
@@ -113,6 +123,10 @@ impl Reader {
 }
 
 impl Part {
+    fn new(topic: Arc<Topic>, since: Since, share: Share) -> Self {
+        Self { key: topic.enter(), topic, from: From::Start(since), _share: share }
+    }
+
     fn poll(&mut self, context: &Context<'_>) -> Poll<Step> {
         loop {
             let at = match &self.from {

@@ -55,6 +55,8 @@ pub(crate) enum Refused {
     TooFast(Duration),
     #[error("{0} users are watched, as many as may be")]
     TooManyUsers(usize),
+    #[error("{0} users are watched from this address, as many as may be")]
+    TooManyUsersOfAddress(usize),
 }
 
 impl Readers {

@@ -9,9 +9,10 @@ use super::{
     id::Since,
     publications::{Publications, Publisher, TooManyWait},
     topic::{At, Next, Topic},
+    watched::{WatchedUser, Watcher},
     wire::{encode, topic},
 };
-use crate::ground::identity::Identity;
+use crate::ground::{identity::Identity, shares::Share, source::Source};
 use bytes::Bytes;
 use driftless_proto::{
     limits::{MAX_TOPICS, MAX_WATCHED_USERS},
@@ -55,6 +56,7 @@ struct Subscription {
     from: From,
     /// The version of the topic that was looked at last.
     seen: u64,
+    _share: Share,
 }
 
 #[derive(Debug)]
@@ -90,14 +92,21 @@ impl Subscriptions {
     }
 
     /// The client wants to read a topic, or to read it no longer.
-    pub(crate) fn ask(&mut self, topics: &Topics, identity: &Identity, asked: ReadTopic, now: Instant) {
+    pub(crate) fn ask(
+        &mut self,
+        topics: &Topics,
+        identity: &Identity,
+        source: Source,
+        asked: ReadTopic,
+        now: Instant,
+    ) {
         self.earn(now);
         let ReadTopic { topic: name, after, stop } = asked;
         self.all.retain(|read| *read.name != *name);
         if stop {
             return;
         }
-        match self.find(topics, identity, &name, &after) {
+        match self.find(topics, identity, source, &name, &after) {
             Ok(subscription) => self.all.push(subscription),
             Err((code, reason)) => self.end(&name, code, reason),
         }
@@ -138,11 +147,12 @@ impl Subscriptions {
         &mut self,
         topics: &Topics,
         identity: &Identity,
+        source: Source,
         name: &str,
         after: &str,
     ) -> Result<Subscription, (&'static str, String)> {
         if let Some(user) = name.strip_prefix(PRESENCE) {
-            return self.find_user(topics, identity, name, user);
+            return self.find_user(topics, identity, source, name, user);
         }
         if self.all.iter().filter(|read| !read.is_of_user()).count() >= MAX_TOPICS {
             return Err(("too_many_topics", format!("a client may read {MAX_TOPICS} topics")));
@@ -155,7 +165,7 @@ impl Subscriptions {
         }
         self.reads -= 1.0;
         let topic = topics.topic(name);
-        Ok(Subscription { name: name.into(), topic, from: From::Start(Since::of(after)), seen: 0 })
+        Ok(Subscription::new(name, topic, Since::of(after), Share::uncounted()))
     }
 
     /// The topic of a user. (What the client had before does not matter: it gets the newest.)
@@ -163,6 +173,7 @@ impl Subscriptions {
         &self,
         topics: &Topics,
         identity: &Identity,
+        source: Source,
         name: &str,
         user: &str,
     ) -> Result<Subscription, (&'static str, String)> {
@@ -172,9 +183,10 @@ impl Subscriptions {
         if !may_read(topics, identity, name) {
             return Err(("forbidden", forbidden(identity, name)));
         }
-        let found = topics.watched.topic(user).ok_or("too_many_users");
-        let found = found.map_err(|code| (code, "the server watches as many users as it can".to_owned()))?;
-        Ok(Subscription { name: name.into(), topic: found, from: From::Start(Since::Now), seen: 0 })
+        let watched = topics.watched.watch(user, Watcher::of(identity, source, user));
+        let WatchedUser { topic, share } =
+            watched.map_err(|refused| ("too_many_users", refused.to_string()))?;
+        Ok(Subscription::new(name, topic, Since::Now, share))
     }
 
     /// The next message, if there is one and the client may have it now.
@@ -213,6 +225,10 @@ impl Subscriptions {
 }
 
 impl Subscription {
+    fn new(name: &str, topic: Arc<Topic>, since: Since, share: Share) -> Self {
+        Self { name: name.into(), topic, from: From::Start(since), seen: 0, _share: share }
+    }
+
     fn is_of_user(&self) -> bool {
         self.name.starts_with(PRESENCE)
     }

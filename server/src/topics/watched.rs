@@ -1,26 +1,42 @@
 //! Topics of users: where each is, for whoever watches. The server itself publishes there, and only the
 //! newest counts; so they need no Redis, and are there for as long as somebody reads them.
+//!
+//! There are only so many. A part of them is for operators, no source has more than its part, and who watches
+//! himself always may.
 
 use super::{
+    OF_OPERATORS, Refused,
     event::{Event, Message},
     id::EventId,
     ring::{Bounds, Ring},
     topic::Topic,
 };
-use crate::{ground::shrink::give_back, metrics::Metrics};
+use crate::{
+    ground::{
+        identity::{Identity, Role},
+        shares::{Share, Shares},
+        shrink::give_back,
+        source::Source,
+    },
+    metrics::Metrics,
+};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch};
 
 /// Most users that are watched. Each takes some 600 bytes.
-pub(super) const MOST: usize = 200_000;
+const MOST: usize = 200_000;
+/// The part of them that a source may watch: one in so many. (Each counts as often as it is watched.)
+const OF_SOURCE: usize = 8;
 /// Of each, the newest event.
 const BOUNDS: Bounds = Bounds { events: 1, bytes: usize::MAX, age: Duration::MAX };
 
 /// The users that somebody watches here.
 pub(crate) struct Watched {
+    most: usize,
     known: Mutex<Known>,
+    of_source: Arc<Shares>,
     /// Whether there are any.
     any: watch::Sender<bool>,
     /// Told when there is one of whom nothing is known.
@@ -35,17 +51,49 @@ struct Known {
     new: Vec<Arc<str>>,
 }
 
+/// Who watches a user.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Watcher {
+    Operator,
+    /// The user.
+    Oneself,
+    Other(Source),
+}
+
+/// A user, as somebody watches him.
+#[derive(Debug)]
+pub(super) struct WatchedUser {
+    pub(super) topic: Arc<Topic>,
+    pub(super) share: Share,
+}
+
 struct User {
     topic: Arc<Topic>,
     /// What was said last.
     said: Option<Bytes>,
 }
 
+impl Watcher {
+    /// What somebody with this identity is to a user.
+    pub(super) fn of(identity: &Identity, source: Source, user: &str) -> Self {
+        match identity.role {
+            _ if **identity.user.id() == *user => Self::Oneself,
+            Role::Admin => Self::Operator,
+            Role::Player | Role::Spectator => Self::Other(source),
+        }
+    }
+}
+
 impl Watched {
     /// None yet.
     pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Self::at_most(MOST, metrics)
+    }
+
+    fn at_most(most: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         let (any, _) = watch::channel(false);
-        Arc::new(Self { known: Mutex::default(), any, new: Notify::new(), metrics })
+        let of_source = Shares::new(most / OF_SOURCE);
+        Arc::new(Self { most, known: Mutex::default(), of_source, any, new: Notify::new(), metrics })
     }
 
     /// Whether there are any.
@@ -93,21 +141,38 @@ impl Watched {
         }
     }
 
-    /// The topic of a user. None: there are as many as may be.
-    pub(super) fn topic(&self, user: &str) -> Option<Arc<Topic>> {
+    /// Watches a user.
+    pub(super) fn watch(&self, user: &str, watcher: Watcher) -> Result<WatchedUser, Refused> {
+        let share = match watcher {
+            Watcher::Operator | Watcher::Oneself => Share::uncounted(),
+            Watcher::Other(source) => {
+                let most = self.of_source.max();
+                self.of_source.take(source).ok_or(Refused::TooManyUsersOfAddress(most))?
+            }
+        };
+        let most = match watcher {
+            Watcher::Operator => self.most,
+            Watcher::Oneself => usize::MAX,
+            Watcher::Other(_) => self.most - self.most / OF_OPERATORS,
+        };
+        Ok(WatchedUser { topic: self.topic(user, most)?, share })
+    }
+
+    /// The topic of a user, if there are not that many others.
+    fn topic(&self, user: &str, most: usize) -> Result<Arc<Topic>, Refused> {
         let mut known = self.known.lock();
         if let Some(user) = known.users.get(user) {
-            return Some(user.topic.clone());
+            return Ok(user.topic.clone());
         }
-        if known.users.len() >= MOST {
-            return None;
+        if known.users.len() >= most {
+            return Err(Refused::TooManyUsers(most));
         }
         let (user, topic) = (Arc::<str>::from(user), Arc::new(Topic::new(None)));
         known.new.push(user.clone());
         known.users.insert(user, User { topic: topic.clone(), said: None });
         self.count(&known);
         self.new.notify_one();
-        Some(topic)
+        Ok(topic)
     }
 
     /// Forgets those whom nobody watches any more.
@@ -128,5 +193,37 @@ impl Watched {
         self.metrics.presence_watched.set(known.users.len() as i64);
         let is_any = !known.users.is_empty();
         self.any.send_if_modified(|any| mem::replace(any, is_any) != is_any);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Promise 4
+    #[test]
+    fn nobody_watches_so_many_that_others_or_operators_cannot_and_one_may_always_watch_oneself() {
+        let watched = Watched::at_most(16, Arc::new(Metrics::new()));
+        let source = |n: u8| Watcher::Other(Source::of([192, 0, 2, n].into()));
+        let watch = |user: &str, by| watched.watch(user, by);
+        let mut all = Vec::new();
+        for n in 0..6 {
+            all.push(watch(&format!("a{n}"), source(n)).unwrap());
+            all.push(watch(&format!("b{n}"), source(n)).unwrap());
+            let third = watch(&format!("c{n}"), source(n)).unwrap_err();
+            assert_eq!(third, Refused::TooManyUsersOfAddress(2));
+        }
+        assert_eq!(watch("d", source(6)).unwrap_err(), Refused::TooManyUsers(12));
+        all.push(watch("a0", source(6)).expect("somebody watches already"));
+        for n in 0..4 {
+            all.push(watch(&format!("e{n}"), Watcher::Operator).unwrap());
+        }
+        assert_eq!(watch("f", Watcher::Operator).unwrap_err(), Refused::TooManyUsers(16));
+        all.push(watch("d", Watcher::Oneself).unwrap());
+        drop(all.remove(0));
+        all.push(watch("b0", source(0)).expect("what was given up counts no more"));
+        drop(all);
+        watched.tidy();
+        assert!(watched.all().is_empty());
     }
 }
