@@ -12,34 +12,34 @@ pub(super) struct Near {
 
 impl Near {
     /// Any region.
-    pub fn anywhere() -> Self {
+    pub(super) fn anywhere() -> Self {
         Self { regions: None, bits: u64::MAX }
     }
 
     /// These.
-    pub fn only(mut regions: Vec<u32>) -> Self {
+    pub(super) fn only(mut regions: Vec<u32>) -> Self {
         regions.sort_unstable();
         let bits = regions.iter().fold(0, |bits, region| bits | 1 << (region % u64::BITS));
         Self { regions: Some(regions), bits }
     }
 
     /// Those of them, if not any will do.
-    pub fn regions(&self) -> Option<&[u32]> {
+    pub(super) fn regions(&self) -> Option<&[u32]> {
         self.regions.as_deref()
     }
 
-    pub fn contains(&self, region: u32) -> bool {
+    pub(super) fn contains(&self, region: u32) -> bool {
         self.regions().is_none_or(|regions| regions.binary_search(&region).is_ok())
     }
 
     /// Whether one of them is near enough for others, too.
-    pub fn meets(&self, others: &Self) -> bool {
+    pub(super) fn meets(&self, others: &Self) -> bool {
         self.bits & others.bits != 0
             && self.regions().is_none_or(|regions| regions.iter().any(|region| others.contains(*region)))
     }
 
     /// Leaves those that are near enough for others, too.
-    pub fn narrow(&mut self, others: &Self) {
+    pub(super) fn narrow(&mut self, others: &Self) {
         let Some(theirs) = others.regions() else { return };
         *self = Self::only(theirs.iter().copied().filter(|region| self.contains(*region)).collect());
     }
