@@ -1,5 +1,5 @@
 import type { Timers } from "../timers.js";
-import { DialError, type Dialer, type Target, type Transport } from "./transport.js";
+import { DialError, type Dialer, OVERTAKEN, type Target, type Transport } from "./transport.js";
 
 /**
  * The head start of a preferred transport: this many round trips (WebTransport needs three once its
@@ -47,15 +47,15 @@ export function race(
     let timer: number | undefined;
     let settled = false;
 
-    const settle = (): void => {
+    const settle = (reason: unknown): void => {
       settled = true;
-      stop.abort();
+      stop.abort(reason);
       timers.clear(timer);
       timers.clear(deadline);
     };
     const fail = (error: DialError): void => {
       if (settled) return;
-      settle();
+      settle(error);
       reject(error);
     };
     const startIn = (ms: number): void => {
@@ -72,8 +72,8 @@ export function race(
       };
       dialer.dial({ ...target, heard }, stop.signal).then(
         (transport) => {
-          if (settled) return transport.close(1000, "another transport was faster");
-          settle();
+          if (settled) return transport.close(1000, OVERTAKEN);
+          settle(OVERTAKEN);
           resolve({ transport, errors });
         },
         (error: unknown) => {

@@ -45,6 +45,9 @@ export interface Target {
   heard?(rtt: number): void;
 }
 
+/** Why a dial is aborted that has done nothing wrong. */
+export const OVERTAKEN = "another transport was faster";
+
 /** A way to open a transport. */
 export interface Dialer {
   readonly name: string;

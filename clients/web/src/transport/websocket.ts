@@ -1,11 +1,13 @@
 import { CloseCode } from "../code.js";
-import { type Closed, DialError, type Dialer, type Handlers, type Transport } from "./transport.js";
+import { DialError, type Dialer, type Handlers, OVERTAKEN, type Transport } from "./transport.js";
 import type { Outgoing } from "../session/session.js";
 
 /** The WebSocket subprotocol. */
 const SUBPROTOCOL = "driftless.v1";
 /** Before a token among the subprotocols: a page cannot set headers. */
 const TOKEN_PROTOCOL = "driftless.token.";
+/** How long a handshake that was only slower than another transport may go on, ms. */
+const SLOW = 2000;
 /** A part of a subprotocol's name (RFC 9110, section 5.6.2). Other tokens are shown in the query. */
 const IS_NAME = /^[-\w!#$%&'*+.^`|~]+$/;
 
@@ -26,16 +28,19 @@ export const webSocket: Dialer = {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(url, protocols);
       socket.binaryType = "arraybuffer";
-      const fail = (error: Error): void => {
-        socket.onclose = socket.onerror = null;
-        // Closed after it has opened, because browsers log an error if it is closed earlier.
-        socket.onopen = () => socket.close();
-        if (socket.readyState === WebSocket.OPEN) socket.close();
+      const fail = (error: unknown): void => {
+        silence(socket);
+        // Browsers make one handshake a host at a time, so one that hangs would hold up all later ones. They
+        // log an error for one that is closed, so one that is only slow has a moment.
+        if (signal.reason === OVERTAKEN) {
+          socket.onopen = () => socket.close();
+          setTimeout(() => socket.close(), SLOW);
+        } else socket.close();
         reject(error);
       };
       // Node 20 tells of a refused connection by `error` alone.
       socket.onclose = socket.onerror = () => {
-        socket.onclose = socket.onerror = null;
+        silence(socket);
         void why(asked, token, signal).then((why) =>
           fail(
             why
@@ -45,16 +50,21 @@ export const webSocket: Dialer = {
         );
       };
       socket.onopen = () => {
-        socket.onclose = socket.onerror = null;
-        if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));
-        else fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
+        if (socket.protocol !== SUBPROTOCOL)
+          return fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
+        silence(socket);
+        resolve(new WebSocketTransport(socket));
       };
       signal.addEventListener("abort", () => {
-        if (socket.readyState === WebSocket.CONNECTING) fail(new DialError("aborted"));
+        if (socket.readyState === WebSocket.CONNECTING) fail(signal.reason);
       });
     });
   },
 };
+
+function silence(socket: WebSocket): void {
+  socket.onopen = socket.onclose = socket.onerror = null;
+}
 
 /**
  * Why the server lets this player not in, if that is so. Browsers do not say whether nobody is there or the
@@ -91,8 +101,8 @@ class WebSocketTransport implements Transport {
     socket.onmessage = ({ data }) => {
       if (data instanceof ArrayBuffer) handlers.message(new Uint8Array(data));
     };
-    socket.onclose = ({ code, reason }) => handlers.closed({ code, reason } satisfies Closed);
-    if (socket.readyState > WebSocket.OPEN) handlers.closed({ code: 1006, reason: "" });
+    socket.onclose = ({ code, reason }) => handlers.closed({ code, reason });
+    if (socket.readyState === WebSocket.CLOSED) handlers.closed({ code: 1006, reason: "" });
   }
 
   send({ bytes }: Outgoing): void {
