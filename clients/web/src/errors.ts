@@ -71,7 +71,7 @@ export class RoomError extends Error {
     return new RoomError("dial", error instanceof Error ? error.message : String(error), {
       mayReconnect: mayRetry,
       ...(code === undefined
-        ? { advice: mayRetry ? "Is the server up?" : "Check the url and the server." }
+        ? { advice: mayRetry ? "Is the server up, and the url right?" : "Use a newer one." }
         : { code }),
       cause: error,
     });

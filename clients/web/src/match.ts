@@ -86,7 +86,8 @@ async function ask(url: URL, token: string | undefined, init: RequestInit): Prom
   const body = (await read) as { code?: string; detail?: string } | undefined;
   if (answer.ok && body) return body;
   const said = body?.detail ?? `${url.host} gave no answer that Driftless gives`;
-  throw failed(`${said} (${body?.code ?? answer.status})`, answer.ok || answer.status > 428);
+  // What a proxy says, without a code, says nothing of the match.
+  throw failed(`${said} (${body?.code ?? answer.status})`, !body?.code || answer.status > 428);
 }
 
 /** The server's address, for HTTP. */

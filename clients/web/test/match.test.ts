@@ -84,6 +84,19 @@ describe("a match", () => {
     });
   });
 
+  it.each([
+    ["http://x/game", "http://x/game/v1/match"],
+    ["wss://x:1/a/b/?c#d", "https://x:1/a/b/v1/match"],
+    ["ws://x/game/v1/connect", "http://x/game/v1/match"], // as the Rust client wants it
+    ["http://x", "http://x/v1/match"],
+  ])("is asked for at %s, whose path a proxy has before the server's", async (url, at) => {
+    const asked = http(() => [200, FOUND]);
+    const match = await findMatch({ url });
+    expect(asked.map((request) => request.url)).toEqual([at]);
+    await findMatch(match);
+    expect(asked.map((request) => request.url)).toEqual([at, at]);
+  });
+
   it("that there is none says why", async () => {
     http(() => [404, { code: "no_match", detail: "there is no room that fits" }]);
     await expect(findMatch({ url: "http://x", create: false })).rejects.toMatchObject({
@@ -202,6 +215,7 @@ describe("a ticket in the queue", () => {
     outage = 1000;
     const lost = expect(queue({ url: "http://x" })).rejects.toThrow("queue_unavailable");
     await vi.advanceTimersByTimeAsync(29_000);
+      if (outage === 2) return (outage--, [403, { message: "Forbidden" }]); // a proxy
     expect(asked.at(-1)!.body).not.toBe("DELETE");
     await vi.advanceTimersByTimeAsync(3000);
     await lost;

@@ -39,7 +39,9 @@ export function race(
   signal: AbortSignal,
 ): Promise<Result> {
   if (dialers.length === 0)
-    return Promise.reject(new DialError("this browser has none of the transports", false));
+    return Promise.reject(
+      new DialError("there is no transport here: Node has WebSocket since version 22", false),
+    );
   return new Promise((resolve, reject) => {
     const stop = new AbortController();
     const errors = new Map<string, DialError>();
@@ -77,17 +79,19 @@ export function race(
           resolve({ transport, errors });
         },
         (error: unknown) => {
-          errors.set(dialer.name, error instanceof DialError ? error : new DialError(String(error)));
+          const failed = error instanceof DialError ? error : new DialError(String(error));
+          // What the server says of this player is true of all transports.
+          if (failed.code) return fail(failed);
+          errors.set(dialer.name, failed);
           if (errors.size < dialers.length) return start();
-          // What the server says of this player is true of all transports. Otherwise each attempt has its own
-          // error, and all are reported; if any of them may work later, the dial is retried.
+          // Each attempt has its own error, and all are reported; if any of them may work later, the dial is
+          // retried.
           const all = [...errors.values()];
           fail(
-            all.find((error) => error.code !== undefined) ??
-              new DialError(
-                all.map((e) => e.message).join("; "),
-                all.some((e) => e.mayRetry),
-              ),
+            new DialError(
+              all.map((e) => e.message).join("; "),
+              all.some((e) => e.mayRetry),
+            ),
           );
         },
       );

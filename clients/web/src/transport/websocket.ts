@@ -8,6 +8,8 @@ const SUBPROTOCOL = "driftless.v1";
 const TOKEN_PROTOCOL = "driftless.token.";
 /** How long a handshake that was only slower than another transport may go on, ms. */
 const SLOW = 2000;
+/** The codes with which a server says of a player that it may not come in. */
+const OURS = /^(unauthenticated|no_token|token_.*|revoked|(.*_)?forbidden)$/;
 /** A part of a subprotocol's name (RFC 9110, section 5.6.2). Other tokens are shown in the query. */
 const IS_NAME = /^[-\w!#$%&'*+.^`|~]+$/;
 
@@ -41,17 +43,11 @@ export const webSocket: Dialer = {
       // Node 20 tells of a refused connection by `error` alone.
       socket.onclose = socket.onerror = () => {
         silence(socket);
-        void why(asked, token, signal).then((why) =>
-          fail(
-            why
-              ? new DialError(why.detail, false, why.code)
-              : new DialError(`cannot open a WebSocket to ${url.host}`),
-          ),
-        );
+        void why(asked, token, signal).then(fail);
       };
       socket.onopen = () => {
         if (socket.protocol !== SUBPROTOCOL)
-          return fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
+          return fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`));
         silence(socket);
         resolve(new WebSocketTransport(socket));
       };
@@ -67,22 +63,29 @@ function silence(socket: WebSocket): void {
 }
 
 /**
- * Why the server lets this player not in, if that is so. Browsers do not say whether nobody is there or the
- * server refused, so it is asked: without an upgrade, it answers alike.
+ * Why there is no WebSocket. Browsers do not say whether nobody is there or the server lets this player not
+ * in, so it is asked: without an upgrade, it answers alike. What a proxy answers in its place says nothing of
+ * the player.
  */
-async function why(
-  url: URL,
-  token: string | undefined,
-  signal: AbortSignal,
-): Promise<{ detail: string; code: CloseCode } | undefined> {
+async function why(url: URL, token: string | undefined, signal: AbortSignal): Promise<DialError> {
+  let said = "";
   try {
     const answer = await fetch(url, { signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
-    if (answer.status !== 401 && answer.status !== 403) return undefined;
-    const { detail } = (await answer.json()) as { detail: string };
-    return { detail, code: answer.status === 401 ? CloseCode.Unauthenticated : CloseCode.Forbidden };
+    said = `: HTTP is answered with ${answer.status}`;
+    if (answer.headers.get("content-type") === "application/problem+json") {
+      const { detail, code } = (await answer.json()) as { detail: string; code: string };
+      // The time comes at which a token is valid.
+      if (OURS.test(code))
+        return new DialError(
+          detail,
+          code === "token_not_valid_yet",
+          answer.status === 401 ? CloseCode.Unauthenticated : CloseCode.Forbidden,
+        );
+    }
   } catch {
-    return undefined;
+    // Nobody is there, or it is no Driftless server.
   }
+  return new DialError(`cannot open a WebSocket to ${url.host}${said}`);
 }
 
 class WebSocketTransport implements Transport {
