@@ -49,11 +49,19 @@ export const webTransport: Dialer = {
       end(session);
       known = undefined; // a server that was restarted has another certificate
       if (error instanceof DialError) throw error;
-      throw new DialError(`cannot open WebTransport to ${url} (is its UDP port open?): ${text(error)}`);
+      throw new DialError(
+        `cannot open WebTransport to ${url} (is its UDP port open, and the token good?): ${text(error)}`,
+      );
     } finally {
       signal.removeEventListener("abort", abort);
     }
   },
+};
+
+/** What has taken the places of `writable` and `incomingHighWaterMark`, in Safari at first. */
+type Datagrams = WebTransportDatagramDuplexStream & {
+  createWritable?(): WritableStream;
+  incomingMaxBufferedDatagrams?: number;
 };
 
 let known: { base: string; at: number; certificate: Certificate; rtt: number } | undefined;
@@ -111,12 +119,14 @@ class WebTransportTransport implements Transport {
     private readonly stream: WebTransportBidirectionalStream,
   ) {
     this.reliable = stream.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
-    this.datagrams = session.datagrams.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+    const datagrams = session.datagrams as Datagrams;
+    const writable = datagrams.createWritable?.() ?? datagrams.writable;
+    this.datagrams = writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
     // An input that waits longer is worthless, and ours are repeated anyway.
-    session.datagrams.outgoingMaxAge = 250;
+    datagrams.outgoingMaxAge = 250;
     // A slow page gets the newest states: the browser drops older ones.
-    session.datagrams.incomingHighWaterMark = 8;
-    session.datagrams.incomingMaxAge = 500;
+    datagrams.incomingHighWaterMark = datagrams.incomingMaxBufferedDatagrams = 8;
+    datagrams.incomingMaxAge = 500;
   }
 
   get maxDatagram(): number {
