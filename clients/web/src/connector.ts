@@ -135,7 +135,7 @@ export class Connector {
     this.retiring?.close(1000, "");
     this.retiring = undefined;
     this.timers.clear(this.moveTimer);
-    this.core.handleDisconnected(this.timers.now(), cause);
+    this.core.handleDisconnected(this.timers.now(), cause, this.paths.shown);
     this.lost();
     this.pump();
   }

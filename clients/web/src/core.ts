@@ -68,6 +68,8 @@ export class Core {
   node: string | undefined;
   /** Where it was sent since the last welcome. */
   private sentTo: string[] = [];
+  /** The token that the server has refused since the last welcome. */
+  private refused: string | undefined;
   /** Failed attempts in a row. */
   private failed = 0;
   /** When the page last woke up: silence before that says nothing. */
@@ -170,9 +172,9 @@ export class Core {
 
   /**
    * The connection ended, or an attempt to connect failed. If the server had said goodbye, that is the cause,
-   * whatever `cause` says.
+   * whatever `cause` says. `shown`: the token that the server was shown last.
    */
-  handleDisconnected(now: number, cause: RoomError): void {
+  handleDisconnected(now: number, cause: RoomError, shown?: string): void {
     const { phase } = this;
     if (phase.name === "ended") return;
     if (phase.name === "online") this.session.disconnected();
@@ -192,6 +194,11 @@ export class Core {
     if (phase.name === "waiting") return;
     // The server is there and has answered, and the lost seat will not be asked for again: nothing has
     // failed.
+    // A login may answer with what it has answered before. If it does so again, it has nothing better.
+    if (code === CloseCode.Unauthenticated && !cause.mayReconnect && shown !== this.refused) {
+      this.refused = shown;
+      cause.mayReconnect = this.welcomed;
+    }
     const answered = this.resuming && code === CloseCode.UnknownSession;
     if (!(this.welcomed || answered) || !cause.mayReconnect) return this.end(cause);
     // In these cases there is no seat to resume.
@@ -314,6 +321,7 @@ export class Core {
           this.welcomedAt = now;
           this.lostAt = -Infinity;
           this.rejoin = this.resuming = false;
+          this.refused = undefined;
           break;
         case "state": {
           if (event.more) break;

@@ -24,7 +24,7 @@ export class RoomError extends Error {
   /** What can be done. */
   readonly advice: string;
   /** Whether it may be tried again: a room does by itself, `connect` does not. */
-  readonly mayReconnect: boolean;
+  mayReconnect: boolean;
   /** How long the server asks to wait before reconnecting, ms. */
   readonly reconnectAfter: number;
 

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { CloseCode } from "../src/code.js";
 import { connect } from "../src/connect.js";
+import type { RoomError } from "../src/errors.js";
 import { FakeServer } from "./util/fake_server.js";
 import { reportedErrors } from "./util/reported.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
@@ -19,6 +20,22 @@ function world(identity: () => string | Promise<string>) {
   };
   const options = { url: "http://x", room: "lobby", kind: "tag", transports: [dialer], timers, identity };
   return { timers, server, targets, options };
+}
+
+/** The same, whose server refuses these tokens. */
+function refusing(refused: readonly string[], identity: () => string) {
+  const { timers, server, targets, options } = world(identity);
+  const [inner] = options.transports;
+  const dialer: Dialer = {
+    name: "fake",
+    dial: async (target, signal) => {
+      const transport = await inner!.dial(target, signal);
+      if (!refused.includes(target.token ?? "")) return transport;
+      transport.close(1000, "");
+      throw new DialError("the token is stale", false, CloseCode.Unauthenticated);
+    },
+  };
+  return { timers, targets, options: { ...options, transports: [dialer], server } };
 }
 
 describe("a trace", () => {
@@ -145,6 +162,59 @@ describe("an identity", () => {
     server.links[0]!.tell({ case: "tokenExpires", value: { inMs: 45_000 } });
     await timers.advance(100);
     expect([room.status.phase, renewals()]).toEqual(["joined", 1]);
+  });
+
+  it("that answers with a stale token after the room was entered is asked again", async () => {
+    // The second and third are refused; those of a login that is well again are not.
+    for (const stale of ["expired", ""]) {
+      const tokens = ["first", stale, "fresh"];
+      const { timers, targets, options } = refusing([stale], () => tokens.shift()!);
+      const room = await timers.until(connect(options));
+      const causes: RoomError[] = [];
+      room.on("status", (status) => void (status.phase === "reconnecting" && causes.push(status.cause)));
+      options.server.cut();
+      await timers.advance(10_000);
+      expect(room.status).toMatchObject({ phase: "joined", resumed: true });
+      expect(targets.map(({ token }) => token)).toEqual(["first", stale, "fresh"]);
+      expect(causes[1]).toMatchObject({ code: CloseCode.Unauthenticated, mayReconnect: true });
+    }
+  });
+
+  it("that answers with the refused token again ends the room", async () => {
+    const tokens = ["first", "expired", "expired"];
+    const { timers, targets, options } = refusing(["expired"], () => tokens.shift()!);
+    const room = await timers.until(connect(options));
+    options.server.cut();
+    await timers.advance(10_000);
+    expect(room.status).toMatchObject({
+      phase: "closed",
+      cause: { code: CloseCode.Unauthenticated, mayReconnect: false },
+    });
+    expect(targets).toHaveLength(3);
+  });
+
+  it("that gave a token again which was good meanwhile is asked again", async () => {
+    const tokens = ["a", "b", "a", "b", "a"];
+    const refused = ["b"];
+    const { timers, options } = refusing(refused, () => tokens.shift()!);
+    const room = await timers.until(connect(options));
+    for (let n = 0; n < 2; n++) {
+      options.server.cut();
+      await timers.advance(10_000);
+      expect(room.status.phase).toBe("joined");
+    }
+    expect(tokens).toEqual([]);
+  });
+
+  it("that gives a bad token to renew with loses the connection, and is asked again", async () => {
+    const tokens = ["first", "bad", "fresh"];
+    const { timers, server, options } = world(() => tokens.shift()!);
+    const room = await timers.until(connect(options));
+    server.links[0]!.tell({ case: "tokenExpires", value: { inMs: 60_000 } });
+    await timers.advance(100);
+    server.goodbye(CloseCode.Unauthenticated, "the token has no user");
+    await timers.advance(5000);
+    expect([room.status.phase, tokens]).toEqual(["joined", []]);
   });
 
   it("that cannot be had fails the attempt with its reason", async () => {

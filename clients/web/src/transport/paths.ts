@@ -18,6 +18,8 @@ const MOST_PATIENCE = 600_000;
 export class Paths {
   /** The node to which the server has sent the client: `ws://HOST:PORT`. Undefined: the server's address. */
   node: string | undefined;
+  /** The token that the server was shown last. */
+  shown: string | undefined;
   /** Last measured round-trip time, ms. */
   rtt: number | undefined;
   /**
@@ -112,8 +114,8 @@ export class Paths {
   }
 
   /** A token that says who the player is. Undefined: nobody in particular. */
-  token(): Promise<string | undefined> {
-    return tokenOf(this.identity, this.timers);
+  async token(): Promise<string | undefined> {
+    return (this.shown = await tokenOf(this.identity, this.timers));
   }
 
   /** Tells developers once which transports were preferred, and why they are not in use. */
