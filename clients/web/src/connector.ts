@@ -14,6 +14,8 @@ const MAX_BUFFERED = 16 * 1024;
 const BUFFER_POLL = 30;
 /** Time between two attempts to connect beside a connection over which nothing comes, ms. */
 const BESIDE_AGAIN = 1000;
+/** An attempt this old, ms, when the network is back, was made in one that is no more. */
+const HUNG = 1000;
 /** How long the seat may take to move to another transport, ms. */
 const MOVE_TIMEOUT = 3000;
 
@@ -30,6 +32,7 @@ export class Connector {
    * the current one.
    */
   private dialing: AbortController | undefined;
+  private dialedAt = 0;
   private timer: number | undefined;
   private moveTimer: number | undefined;
   /** When the next attempt may begin to connect beside a connection over which nothing comes. */
@@ -122,6 +125,16 @@ export class Connector {
     }
   }
 
+  /** The page is shown, or the network is back: what has hung meanwhile is tried again. */
+  woken(): void {
+    const now = this.timers.now();
+    const hung = now - this.dialedAt >= HUNG;
+    this.core.handleWake(now, hung);
+    // An attempt to reconnect is replaced by the next.
+    if (hung && this.core.phase.name === "online") this.dialing?.abort();
+    this.pump();
+  }
+
   /** The connection is lost, or given up. */
   disconnected(cause: RoomError): void {
     this.dialing?.abort();
@@ -212,6 +225,7 @@ export class Connector {
   ): void {
     this.dialing?.abort();
     const dialing = (this.dialing = new AbortController());
+    this.dialedAt = this.timers.now();
     this.paths.rtt = this.core.meter.stats.smoothedRtt;
     const isCurrent = (): boolean => {
       if (this.dialing !== dialing) return false;

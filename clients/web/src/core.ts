@@ -34,7 +34,7 @@ export type CorePhase =
   /** There is no connection; the next attempt is due at `until`. */
   | { name: "waiting"; until: number; cause: RoomError }
   /** An attempt is in progress, the only one. `woken`: if it fails, the next follows at once. */
-  | { name: "dialing"; woken: boolean }
+  | { name: "dialing"; woken: boolean; cause: RoomError }
   | { name: "ended"; cause: RoomError };
 
 export type CoreEvent =
@@ -151,11 +151,15 @@ export class Core {
     this.session.handleTimeout(now);
   }
 
-  /** The page is visible again, or the network is back: try at once whatever was waiting. */
-  handleWake(now: number): void {
-    if (this.phase.name === "waiting") this.phase = { ...this.phase, until: now };
-    else if (this.phase.name === "dialing") this.phase = { ...this.phase, woken: true };
-    else if (this.phase.name === "online") this.wake(now);
+  /**
+   * The page is visible again, or the network is back: try at once whatever was waiting. `hung`: the attempt
+   * in progress was given up.
+   */
+  handleWake(now: number, hung = false): void {
+    const { phase } = this;
+    if (phase.name === "online") this.wake(now);
+    else if (phase.name === "dialing" && !hung) phase.woken = true;
+    else if (phase.name !== "ended") this.phase = { name: "waiting", until: now, cause: phase.cause };
   }
 
   private wake(now: number): void {
@@ -167,7 +171,7 @@ export class Core {
    * The wait is over, and the next attempt begins. It ends with `handleConnected` or `handleDisconnected`.
    */
   handleDialing(): void {
-    if (this.phase.name === "waiting") this.phase = { name: "dialing", woken: false };
+    if (this.phase.name === "waiting") this.phase = { ...this.phase, name: "dialing", woken: false };
   }
 
   /**
@@ -190,15 +194,15 @@ export class Core {
     }
     const code = cause.code as CloseCode;
     if (this.left || code === CloseCode.Left) return this.end(RoomError.left());
-    // While waiting there is nothing that could end.
-    if (phase.name === "waiting") return;
-    // The server is there and has answered, and the lost seat will not be asked for again: nothing has
-    // failed.
     // A login may answer with what it has answered before. If it does so again, it has nothing better.
     if (code === CloseCode.Unauthenticated && !cause.mayReconnect && shown !== this.refused) {
       this.refused = shown;
       cause.mayReconnect = this.welcomed;
     }
+    // While waiting there is nothing that could end.
+    if (phase.name === "waiting") return;
+    // The server is there and has answered, and the lost seat will not be asked for again: nothing has
+    // failed.
     const answered = this.resuming && code === CloseCode.UnknownSession;
     if (!(this.welcomed || answered) || !cause.mayReconnect) return this.end(cause);
     // In these cases there is no seat to resume.
@@ -317,11 +321,11 @@ export class Core {
           this.measured(() => this.clock.handleWelcome(now, Number(event.welcome.serverTimeUs) / 1000));
           if (!this.moved) this.meter.welcome(event.welcome.resumed, !this.welcomed);
           this.welcomed = true;
+          this.refused = undefined;
           this.sentTo = [];
           this.welcomedAt = now;
           this.lostAt = -Infinity;
           this.rejoin = this.resuming = false;
-          this.refused = undefined;
           break;
         case "state": {
           if (event.more) break;

@@ -437,8 +437,8 @@ export class Room<
     const hidden = this.timers.hidden();
     this.core.session.ackAlone = hidden;
     // The frame that a state waits for will not be drawn now.
-    if (hidden) this.tellState();
-    else this.core.handleWake(this.timers.now());
+    if (!hidden) return this.connector.woken();
+    this.tellState();
     this.connector.pump();
   }
 }
