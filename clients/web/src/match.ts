@@ -93,8 +93,10 @@ async function ask(url: URL, token: string | undefined, init: RequestInit): Prom
 /** The server's address, for HTTP. */
 export function baseOf(url: string | URL | undefined): URL {
   try {
-    const base = new URL("/", url ?? location.href);
+    // Of a page's own address, its path is not one that a proxy has before the server's.
+    const base = new URL(url ?? location.origin);
     base.protocol = base.protocol.replace("ws", "http");
+    base.pathname = base.pathname.replace(/\/?(v1\/connect)?$/, "/");
     if (base.protocol === "http:" || base.protocol === "https:") return base;
     throw new Error(`the protocol is ${base.protocol}`);
   } catch (error) {
@@ -151,10 +153,13 @@ export async function queue(options: Asker & QueueOptions & QueueWatch): Promise
         if (!error.mayReconnect || systemTimers.now() - heard > LIFE_MS) throw error;
         await new Promise((again) => setTimeout(again, 1000));
       })) as QueueState | undefined;
-      if (!state) continue;
-      heard = systemTimers.now();
-      if (state.state === "matched") {
-        return { ...matchOf(base, state, state.room, state.kind), team: state.team };
+      if (state) {
+        heard = systemTimers.now();
+        if (state.state === "matched") {
+          return { ...matchOf(base, state, state.room, state.kind), team: state.team };
+        }
+        const { waited_ms, estimate_ms } = state;
+        reported(() => waiting?.(waited_ms, estimate_ms));
       }
       const { waited_ms, estimate_ms } = state;
       reported(() => waiting?.(waited_ms, estimate_ms));
