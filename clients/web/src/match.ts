@@ -132,6 +132,8 @@ export interface QueueWatch {
 
 /** How long a ticket waits at which nobody looks, ms. */
 const LIFE_MS = 30_000;
+/** The ticket is looked at this often at most, ms, whatever answers. */
+const LOOK_MS = 1000;
 /** How long an answer may take, ms: longer than a room takes that has to start. */
 const ANSWER_MS = 20_000;
 
@@ -148,10 +150,10 @@ export async function queue(options: Asker & QueueOptions & QueueWatch): Promise
   try {
     for (;;) {
       const at = new URL("?wait=5", ticket);
-      const state = (await ask(at, token, { signal: signal ?? null }).catch(async (error: RoomError) => {
+      const pause = new Promise((again) => setTimeout(again, LOOK_MS));
+      const state = (await ask(at, token, { signal: signal ?? null }).catch((error: RoomError) => {
         // The ticket may still wait.
         if (!error.mayReconnect || systemTimers.now() - heard > LIFE_MS) throw error;
-        await new Promise((again) => setTimeout(again, 1000));
       })) as QueueState | undefined;
       if (state) {
         heard = systemTimers.now();
@@ -161,8 +163,8 @@ export async function queue(options: Asker & QueueOptions & QueueWatch): Promise
         const { waited_ms, estimate_ms } = state;
         reported(() => waiting?.(waited_ms, estimate_ms));
       }
-      const { waited_ms, estimate_ms } = state;
-      reported(() => waiting?.(waited_ms, estimate_ms));
+      signal?.throwIfAborted();
+      await pause;
     }
   } catch (error) {
     // It may be that nobody has heard: then the ticket is given up when nobody has looked at it for a while.

@@ -173,6 +173,18 @@ describe("asking for a match", () => {
 });
 
 describe("a ticket in the queue", () => {
+  it("is looked at once a second at most, whatever answers at once", async () => {
+    vi.useFakeTimers();
+    const stop = new AbortController();
+    const asked = http((body) => (body ? [201, { id: "abc" }] : [200, { state: "waiting", waited_ms: 1 }]));
+    const queued = expect(queue({ url: "http://x", signal: stop.signal })).rejects.toThrow();
+    await vi.advanceTimersByTimeAsync(3500);
+    expect(asked).toHaveLength(1 + 4);
+    stop.abort();
+    await vi.advanceTimersByTimeAsync(1000);
+    await queued;
+  });
+
   it("is looked at until it has a match", async () => {
     const states = [
       { state: "waiting", waited_ms: 5000, estimate_ms: 2000 },
@@ -203,6 +215,7 @@ describe("a ticket in the queue", () => {
     let outage = 3;
     const asked = http((body) => {
       if (body !== "DELETE" && typeof body === "object") return [201, { id: "abc" }];
+      if (outage === 2) return (outage--, [403, { message: "Forbidden" }]); // a proxy
       return outage-- > 0 ? [503, { code: "queue_unavailable" }] : [200, matched];
     });
     const queued = queue({ url: "http://x" });
@@ -215,7 +228,6 @@ describe("a ticket in the queue", () => {
     outage = 1000;
     const lost = expect(queue({ url: "http://x" })).rejects.toThrow("queue_unavailable");
     await vi.advanceTimersByTimeAsync(29_000);
-      if (outage === 2) return (outage--, [403, { message: "Forbidden" }]); // a proxy
     expect(asked.at(-1)!.body).not.toBe("DELETE");
     await vi.advanceTimersByTimeAsync(3000);
     await lost;
