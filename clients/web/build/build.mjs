@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 /** The SDK with the protobuf runtime, minified and gzipped, bytes. */
-const BUDGET = 35_620;
+const BUDGET = 35_870;
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const check = process.argv.includes("--check");

@@ -119,11 +119,10 @@ const ADVICE: Record<number, string> = {
   [CloseCode.RateLimited]: "Send at most one input per tick, and fewer commands.",
   [CloseCode.UnsupportedVersion]: "Use the SDK of this server's version; reload the page.",
   [CloseCode.UnknownKind]: "Ask for a kind of game that this server has, and that this room has.",
-  [CloseCode.BadName]:
-    "The reason says what is wrong: room names have 1 to 64 characters of A-Z a-z 0-9 . _ -, display names at most 32 visible characters.",
+  [CloseCode.BadName]: "The reason says what is wrong with the name.",
   [CloseCode.BadInput]: "Encode inputs with the messages of exactly this game and version.",
   [CloseCode.Replaced]: "A newer connection has taken over the seat, perhaps in another tab.",
-  [CloseCode.Kicked]: "An operator or the game removed this player; do not reconnect automatically.",
+  [CloseCode.Kicked]: "An operator or the game removed this player.",
   [CloseCode.NotBinary]: "Use the SDK's own transports.",
   [CloseCode.GameEnded]: "The reason says how the match ended; connect again for a new room.",
   [CloseCode.Unauthenticated]: "Log in: give connect the identity of this server's login.",
