@@ -34,9 +34,9 @@
 //! | the machine | the same | the same as of a process, except the last `journal_sync` (1 s); if that is 0, what the kernel had not written, up to some 30 s |
 //!
 //! If the disk is full or fails, rooms go on and nothing is written: the log says so once, `/healthz` is red,
-//! and the threads try again. After a frame that found no place, those of its room say only
-//! which ticks there were, until its next checkpoint. Frames and checkpoints that are damaged are left out,
-//! and so are frames after a gap.
+//! and the threads try again. It is red before that, when there is too little space for the next server.
+//! After a frame that found no place, those of its room say only which ticks there were, until its next
+//! checkpoint. Frames and checkpoints that are damaged are left out, and so are frames after a gap.
 //!
 //! One thing is not here: fencing. A folder has one owner, who holds a lock on it. A store that several nodes
 //! share has to refuse writes of an owner that is none any more.
@@ -105,6 +105,8 @@ use workers::{Chore, Workers};
 
 /// With more bytes of frames since its newest checkpoint, a room is asked for another.
 const LONG: usize = 4 << 20;
+/// Time between two looks at how much space there is.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the end of the server waits for the disk.
 pub(crate) const FINISH: Duration = Duration::from_secs(5);
 
@@ -270,11 +272,12 @@ impl Opened {
         let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
         let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
+        let (at, on) = (path.clone(), footing.clone());
         let sync = synchronise(log.clone(), path, footing.disk, intervals.sync, metrics.clone());
         chores.push(Chore::new(Task::Checkpoints, move |now, last| keeper.work(now, last)));
         chores.push(Chore::new(
             Task::Segments,
-            supply(log.clone(), segments, metrics.clone(), troubles.clone()),
+            supply(log.clone(), segments, move || space(&at, &on), metrics.clone(), troubles.clone()),
         ));
         chores.push(Chore::new(Task::Synchronisation, sync));
         let workers = match footing.threads {
@@ -301,14 +304,21 @@ impl Drop for Made {
     }
 }
 
-/// Makes the next segment whenever there is none.
+/// Makes the next segment whenever there is none, and looks whether there is space for the next server's.
 fn supply(
     log: Arc<Log>,
     mut segments: Segments,
+    space: impl Fn() -> io::Result<(u64, u64)>,
     metrics: Arc<Metrics>,
     troubles: Arc<Troubles>,
 ) -> impl FnMut(Instant, bool) -> io::Result<()> {
-    move |_, last| {
+    let mut looked = None;
+    move |now, last| {
+        if looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
+            looked = Some(now);
+            // What it stands on may not say.
+            let _ = space().map(|space| troubles.space(space));
+        }
         let refused = log.take_refused();
         // While the disk fails, that has been said.
         if refused > 0 && !troubles.are_there() {
@@ -323,6 +333,13 @@ fn supply(
         }
         Ok(())
     }
+}
+
+/// Bytes that are free, and those that the next server needs to begin: it makes a segment, and writes all
+/// rooms anew.
+fn space(path: &Path, Footing { disk, segment, .. }: &Footing) -> io::Result<(u64, u64)> {
+    let rooms = std::fs::metadata(path.join(folder::ROOMS))?.len();
+    Ok((disk.free(path)?, *segment as u64 + rooms))
 }
 
 /// Has the disk take what is in the journal, so often.

@@ -255,6 +255,26 @@ fn make_rooms(server: &Process, rooms: std::ops::Range<u32>) {
 }
 
 #[test]
+fn too_little_space_for_the_next_server_is_said_before_anything_fails() {
+    let Some(disk) = Disk::new(40 << 20) else { return };
+    let server = Process::of(with_store(&disk.path, &["--durability=journal"]));
+    let health = || http::get(server.address(), "/healthz?verbose");
+    let segments = || {
+        let names = fs::read_dir(&disk.path).unwrap().map(|file| file.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("journal-")).count()
+    };
+    until("what is needed here is reserved", || segments() == 2 && health().status == 200);
+    disk.fill(4 << 20);
+    until("it is said", || health().status == 503);
+    let told = health().body;
+    assert!(told.contains("MiB are free") && !told.contains("would not survive"), "{told}");
+    let failures = r#"driftless_store_failures_total{what="journal"}"#;
+    assert_eq!(http::get(server.address(), "/metrics").metric(failures), 0.0);
+    disk.make_space();
+    until("it is well again by itself", || health().status == 200);
+}
+
+#[test]
 fn rooms_go_on_while_the_disk_is_full_and_are_written_when_it_is_not() {
     let Some(disk) = Disk::new(40 << 20) else { return };
     let server = Process::of(with_store(&disk.path, &["--durability=journal"]));

@@ -1,14 +1,16 @@
 //! What a store stands on: the disk, and who does its work. Simulations have a disk that fails, and do the
 //! work themselves.
 
-#![allow(unsafe_code, reason = "blocks are reserved by a call to the system")]
+#![allow(unsafe_code, reason = "blocks are reserved, and free ones counted, by calls to the system")]
 
 use super::log::SEGMENT;
 use redb::{Builder, Database, DatabaseError, backends::FileBackend};
 use std::{
+    ffi::CString,
     fmt,
     fs::{File, OpenOptions},
     io,
+    os::unix::ffi::OsStrExt as _,
     path::Path,
     sync::Arc,
 };
@@ -38,6 +40,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// The disk fails.
     fn synchronise_names(&self, folder: &Path) -> io::Result<()>;
+
+    /// Bytes that are free where a folder is.
+    ///
+    /// # Errors
+    /// The disk fails.
+    fn free(&self, folder: &Path) -> io::Result<u64>;
 }
 
 /// What a store stands on.
@@ -75,6 +83,22 @@ impl Disk for System {
 
     fn synchronise_names(&self, folder: &Path) -> io::Result<()> {
         File::open(folder)?.sync_all()
+    }
+
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        let folder = CString::new(folder.as_os_str().as_bytes())?;
+        // SAFETY: all zeroes are a valid value of this struct; the call reads the name up to its zero, and
+        // writes the struct.
+        let (done, space) = unsafe {
+            let mut space: libc::statvfs = std::mem::zeroed();
+            (libc::statvfs(folder.as_ptr(), &raw mut space), space)
+        };
+        // Their types differ from system to system.
+        #[allow(clippy::unnecessary_cast)]
+        match done {
+            0 => Ok((space.f_bavail as u64).saturating_mul(space.f_frsize as u64)),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 

@@ -16,8 +16,17 @@ pub(super) struct Troubles {
     folder: PathBuf,
     metrics: Arc<Metrics>,
     health: Arc<Part>,
+    present: Mutex<Present>,
+}
+
+#[derive(Debug, Default)]
+struct Present {
     /// Why, by what fails.
-    present: Mutex<BTreeMap<Task, String>>,
+    failing: BTreeMap<Task, String>,
+    /// A thread has failed.
+    broken: bool,
+    /// Why the next server could not begin, while nothing fails here.
+    short: Option<String>,
 }
 
 /// Something that a store does again and again.
@@ -72,23 +81,37 @@ impl Troubles {
     pub(super) fn fails(&self, task: Task, why: &io::Error) {
         self.metrics.store_failures.inc(task.label());
         let (mut present, failure) = (self.present.lock(), task.failure());
-        if present.insert(task, format!("{failure}: {why}")).is_none() {
+        if present.failing.insert(task, format!("{failure}: {why}")).is_none() {
             warn!(folder = %self.folder.display(), error = %why, "{failure}");
         }
-        self.tell(&present, "make space for it");
+        self.tell(&present);
     }
 
     /// It could be written.
     pub(super) fn is_well(&self, task: Task) {
         let mut present = self.present.lock();
-        if present.remove(&task).is_none() {
+        if present.failing.remove(&task).is_none() {
             return;
         }
         info!(folder = %self.folder.display(), "no longer: {}", task.failure());
-        if present.is_empty() {
-            self.health.is_well();
-        } else {
-            self.tell(&present, "make space for it");
+        self.tell(&present);
+    }
+
+    /// There is so much space, and the next server needs so much.
+    pub(super) fn space(&self, (free, needed): (u64, u64)) {
+        const MIB: u64 = 1 << 20;
+        let short = || {
+            let (free, needed) = (free / MIB, needed.div_ceil(MIB));
+            format!(
+                "{free} MiB are free, and a server that follows this one needs {needed} MiB to begin: an upgrade or \
+                 a restart would fail; make space"
+            )
+        };
+        let mut present = self.present.lock();
+        let short = (free < needed).then(short);
+        if present.short.is_some() || short.is_some() {
+            present.short = short;
+            self.tell(&present);
         }
     }
 
@@ -97,22 +120,30 @@ impl Troubles {
         let line = format!("{}: a thread of the store has failed, which is a bug", task.failure());
         error!(folder = %self.folder.display(), "{line}");
         let mut present = self.present.lock();
-        present.insert(task, line);
-        self.tell(&present, "restart the server");
+        present.failing.insert(task, line);
+        present.broken = true;
+        self.tell(&present);
     }
 
     /// Whether something fails.
     pub(super) fn are_there(&self) -> bool {
-        !self.present.lock().is_empty()
+        !self.present.lock().failing.is_empty()
     }
 
     /// The first of them.
     pub(super) fn first(&self) -> Option<String> {
-        self.present.lock().values().next().cloned()
+        self.present.lock().failing.values().next().cloned()
     }
 
-    fn tell(&self, present: &BTreeMap<Task, String>, advice: &str) {
-        let all: Vec<_> = present.values().map(String::as_str).collect();
-        self.health.fails(format!("{}: rooms go on, but would not survive; {advice}", all.join("; ")));
+    fn tell(&self, Present { failing, broken, short }: &Present) {
+        let failing: Vec<_> = failing.values().map(String::as_str).collect();
+        let advice = if *broken { "restart the server" } else { "make space for it" };
+        let lost = || format!("{}: rooms go on, but would not survive; {advice}", failing.join("; "));
+        let lost = (!failing.is_empty()).then(lost);
+        let all: Vec<_> = lost.into_iter().chain(short.clone()).collect();
+        match all.is_empty() {
+            true => self.health.is_well(),
+            false => self.health.fails(all.join("; ")),
+        }
     }
 }

@@ -303,6 +303,10 @@ impl Disk for Simulated {
         state.named = files(folder).into_keys().collect();
         Ok(())
     }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// The database on it.
