@@ -127,7 +127,7 @@ settings! {
         /// `redis` all nodes do; without either, it takes each once more, until it expires.
         token_once: bool = false, flag();
         /// Time between two reads of the keys. A token with an unknown key id has them read earlier, at most
-        /// every 10 s.
+        /// every 10 s on average, and four times at once.
         keys_refresh: Duration = 5 * MINUTE, span(SECOND..=DAY);
         /// How long keys are used that cannot be read again. 0s: not at all.
         keys_stale: Duration = DAY, span(ZERO..=30 * DAY);

@@ -150,7 +150,51 @@ fn keys_that_cannot_be_had_let_nobody_in_and_are_not_asked_for_all_the_time() {
     for _ in 0..5 {
         assert_eq!(status(server.address(), &issuer.token()), 503);
     }
-    assert!(jwks.asked.load(Ordering::Relaxed) <= 2, "unknown keys are free to name");
+    // At once for a few, then one in ten seconds.
+    assert!(jwks.asked.load(Ordering::Relaxed) <= 6, "unknown keys are free to name");
+}
+
+// Promise 9
+#[test]
+fn whoever_names_unknown_keys_has_no_new_key_refused() {
+    let (old, new, newer) = (Issuer::new("old"), Issuer::new("new"), Issuer::new("newer"));
+    let junk = || Issuer::new("junk").token();
+    let jwks = Address::serve(old.jwks());
+    let server = TestServer::start(Config { token_keys: vec![jwks.url.parse().unwrap()], ..util::config() });
+    assert_eq!(status(server.address(), &old.token()), 101);
+    assert_eq!(status(server.address(), &junk()), 401);
+    *jwks.text.lock() = Some(new.jwks());
+    assert_eq!(status(server.address(), &new.token()), 101, "one who names another does no harm");
+    // Many do: nobody is told that a key is none of the issuer's which nobody has asked for.
+    until("it is asked for no more", || status(server.address(), &junk()) == 503);
+    *jwks.text.lock() = Some(newer.jwks());
+    let headers = format!("authorization: Bearer {}\r\n", newer.token());
+    let refused = http::send(server.address(), "GET", "/v1/connect", &headers, "");
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "identity_unavailable"));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=11).contains(&wait), "{wait}");
+    until("it is known in time", || match status(server.address(), &newer.token()) {
+        101 => true,
+        503 => false,
+        other => panic!("{other}"),
+    });
+}
+
+// Promise 9
+#[test]
+fn an_address_that_does_not_answer_delays_no_other() {
+    let silent = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (one, another) = (silent(), silent());
+    let (old, new) = (Issuer::new("old"), Issuer::new("new"));
+    let jwks = Address::serve(old.jwks());
+    let silent = [&one, &another].map(|at| format!("http://{}/jwks", at.local_addr().unwrap()));
+    let token_keys = silent.iter().chain([&jwks.url]).map(|url| url.parse().unwrap()).collect();
+    let server = TestServer::start(Config { token_keys, ..util::config() });
+    assert_eq!(status(server.address(), &old.token()), 101);
+    *jwks.text.lock() = Some(new.jwks());
+    assert_eq!(status(server.address(), &new.token()), 101);
+    // They may have it: nobody can know.
+    assert_eq!(status(server.address(), &Issuer::new("junk").token()), 503);
 }
 
 // Who may sign tokens is what the operator has said, and not what an answer says.

@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | [`token`] | from bytes, keys and the time to an identity: pure |
 //! | [`keys`], [`jwk`], [`signatures`] | what a signature is checked with |
-//! | [`source`], [`cache`], [`keyring`] | where keys come from, when they are read again, the thread that does it |
+//! | [`source`], [`cache`], [`keyring`] | where keys come from, when they are read again, the threads that do it |
 //! | [`knock`] | what a client shows, and why it is not let in |
 //! | [`sign`](sign()) | signs tokens, for `driftless token` |
 //!
@@ -260,17 +260,29 @@ fn open_keys(config: &Config) -> Result<Arc<Keyring>, String> {
 }
 
 async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Identity, Denied> {
-    let verified = verify(token, &keyring.keys(), rules, time_of_day());
-    // The issuer may have a new key, which may have the name of an old one, or none.
-    if !matches!(verified, Err(TokenError::UnknownKey | TokenError::Signature)) {
-        return Ok(verified?);
+    let mut asked = None;
+    loop {
+        let keys = keyring.keys();
+        // The issuer may have a new key, which may have the name of an old one, or none.
+        let error = match verify(token, &keys, rules, time_of_day()) {
+            Err(error @ (TokenError::UnknownKey | TokenError::Signature)) => error,
+            known => return Ok(known?),
+        };
+        let asked = asked.get_or_insert_with(|| keyring.ask());
+        if asked.next().await {
+            continue;
+        }
+        if keys.is_empty() {
+            return Err(Denied::unavailable("the keys for tokens cannot be had at present"));
+        }
+        return Err(match (error, asked.next_in()) {
+            (TokenError::UnknownKey, Some(wait)) => {
+                Denied::unavailable("the key of the token is not known, and cannot be asked for now")
+                    .until(wait)
+            }
+            (error, _) => error.into(),
+        });
     }
-    keyring.look_again().await;
-    let keys = keyring.keys();
-    if keys.is_empty() {
-        return Err(Denied::unavailable("the keys for tokens cannot be had at present"));
-    }
-    Ok(verify(token, &keys, rules, time_of_day())?)
 }
 
 fn guest() -> Result<Identity, Denied> {

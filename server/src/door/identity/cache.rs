@@ -3,9 +3,11 @@
 use super::keys::Key;
 use std::time::{Duration, Instant};
 
-/// Shortest time between two reads of a source, whoever asks for keys that it does not have: unknown keys are
-/// free to name.
+/// Shortest time between two reads of a source on average, whoever asks for keys that it does not have:
+/// unknown keys are free to name.
 pub(super) const SOONEST: Duration = Duration::from_secs(10);
+/// Such reads at once, so that whoever names one does not keep others from a key that is new.
+const AT_ONCE: u32 = 4;
 
 /// How often keys are read, and how long they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) struct Cached {
     tried_at: Option<Instant>,
     /// Why the last read failed, if it did.
     failure: Option<String>,
+    /// When all reads that were asked for have had their time (GCRA).
+    hurried_until: Option<Instant>,
 }
 
 impl Cached {
@@ -40,7 +44,13 @@ impl Cached {
 
     /// There is nothing any more that could check a token: what was there before counts no more.
     pub(super) fn withdraw(&mut self, now: Instant, why: String) {
-        *self = Self { keys: Vec::new(), read_at: None, tried_at: Some(now), failure: Some(why) };
+        (self.keys, self.read_at) = (Vec::new(), None);
+        (self.tried_at, self.failure) = (Some(now), Some(why));
+    }
+
+    /// Whether the last read failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Why the last read failed, and for how long the keys that were read before it are used. None: it has
@@ -63,9 +73,15 @@ impl Cached {
         self.tried_at.map_or(now, |tried_at| tried_at + wait)
     }
 
-    /// Whether it may be read already, because a key is missing.
-    pub(super) fn may_hurry(&self, now: Instant) -> bool {
-        self.tried_at.is_none_or(|tried_at| now.saturating_duration_since(tried_at) >= SOONEST)
+    /// It is to be read already, because a key is missing. The error says in how long it may be.
+    pub(super) fn hurry(&mut self, now: Instant) -> Result<(), Duration> {
+        let until = self.hurried_until.map_or(now, |until| until.max(now)) + SOONEST;
+        let wait = until.saturating_duration_since(now + AT_ONCE * SOONEST);
+        if wait > Duration::ZERO {
+            return Err(wait);
+        }
+        self.hurried_until = Some(until);
+        Ok(())
     }
 }
 
@@ -97,9 +113,15 @@ mod tests {
     #[test]
     fn whoever_names_unknown_keys_cannot_have_them_read_too_often() {
         let (mut cached, now) = (Cached::default(), Instant::now());
-        assert!(cached.may_hurry(now));
-        cached.take(now, keys());
-        assert!(!cached.may_hurry(now + 9 * SECOND) && cached.may_hurry(now + 10 * SECOND));
+        for _ in 0..AT_ONCE {
+            assert_eq!(cached.hurry(now), Ok(()));
+            cached.take(now, keys());
+        }
+        assert_eq!(cached.hurry(now + SECOND), Err(9 * SECOND));
+        assert_eq!(cached.hurry(now + 10 * SECOND), Ok(()));
+        assert_eq!(cached.hurry(now + 11 * SECOND), Err(9 * SECOND));
+        let later = now + 60 * SECOND;
+        assert!((0..AT_ONCE).all(|_| cached.hurry(later).is_ok()) && cached.hurry(later).is_err());
     }
 
     #[test]

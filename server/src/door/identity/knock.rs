@@ -142,8 +142,8 @@ enum Why {
     Unauthenticated,
     /// It is known, and may not.
     Forbidden,
-    /// That cannot be found out now.
-    Unavailable,
+    /// That cannot be found out now, but perhaps after this time.
+    Unavailable(Duration),
     /// Too many from its address were refused: it may try again after this time.
     TooFast(Duration),
 }
@@ -162,12 +162,17 @@ impl Denied {
 
     /// That cannot be found out at present: the client may try again. HTTP status 503, close code 4006.
     pub fn unavailable(reason: impl Into<String>) -> Self {
-        Self { why: Why::Unavailable, name: "identity_unavailable", reason: reason.into() }
+        Self { why: Why::Unavailable(TRY_AGAIN), name: "identity_unavailable", reason: reason.into() }
     }
 
     /// Too many from the client's address were refused in too short a time. HTTP status 429, close code 4010.
     pub(in crate::door) fn too_fast(name: &'static str, reason: &impl ToString, wait: Duration) -> Self {
         Self { why: Why::TooFast(wait), name, reason: reason.to_string() }
+    }
+
+    /// The same, to be tried again after this time.
+    pub(super) fn until(self, wait: Duration) -> Self {
+        Self { why: Why::Unavailable(wait), ..self }
     }
 
     /// The same with a name of its own, for programs.
@@ -184,7 +189,7 @@ impl Denied {
     /// a login was slow, or answered with what it had answered before.
     pub(crate) fn may_pass(&self) -> bool {
         let honest = [TokenError::UnknownKey, TokenError::Expired].map(|error| error.name());
-        matches!(self.why, Why::Unavailable | Why::TooFast(_)) || honest.contains(&self.name)
+        matches!(self.why, Why::Unavailable(_) | Why::TooFast(_)) || honest.contains(&self.name)
     }
 
     /// The status with which an upgrade is refused.
@@ -192,7 +197,7 @@ impl Denied {
         match self.why {
             Why::Unauthenticated => StatusCode::UNAUTHORIZED,
             Why::Forbidden => StatusCode::FORBIDDEN,
-            Why::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Why::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Why::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -212,8 +217,7 @@ impl From<Denied> for ApiError {
                 let challenge = HeaderValue::from_static("Bearer realm=\"driftless\"");
                 error.with(header::WWW_AUTHENTICATE, challenge)
             }
-            Why::TooFast(wait) => error.retry_after(wait),
-            Why::Unavailable => error.retry_after(TRY_AGAIN),
+            Why::TooFast(wait) | Why::Unavailable(wait) => error.retry_after(wait),
             Why::Forbidden => error,
         }
     }
@@ -224,7 +228,7 @@ impl From<Denied> for Refusal {
         let (code, wait) = match denied.why {
             Why::Unauthenticated => (CloseCode::Unauthenticated, Duration::ZERO),
             Why::Forbidden => (CloseCode::Forbidden, Duration::ZERO),
-            Why::Unavailable => (CloseCode::Internal, TRY_AGAIN),
+            Why::Unavailable(wait) => (CloseCode::Internal, wait),
             Why::TooFast(wait) => (CloseCode::AddressLimit, wait),
         };
         Self { wait, ..Self::new(code, &denied.reason) }
