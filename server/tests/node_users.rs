@@ -119,7 +119,9 @@ fn an_operator_who_goes_away_meanwhile_has_let_nobody_in_at_one_node_only() {
     redis.signal(libc::SIGSTOP);
     let mut stream = TcpStream::connect(node.address()).unwrap();
     let (host, operator) = (node.address(), node.authorization());
-    write!(stream, "DELETE {path} HTTP/1.1\r\nhost: {host}\r\n{operator}\r\n").unwrap();
+    // (While a request without a body is answered, nothing is read, and nobody learns of a reset.)
+    write!(stream, "DELETE {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\n{operator}\r\n{{}}")
+        .unwrap();
     until("it has begun", || revoked() == 0);
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);

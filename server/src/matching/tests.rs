@@ -150,12 +150,13 @@ fn a_match_may_have_as_many_players_as_a_queue_accepts() {
 #[test]
 fn a_large_match_that_lacks_one_keeps_nobody_from_playing() {
     let friend = |n| Ticket {
-        attributes: BTreeMap::from([("friends".to_owned(), "true".to_owned())]),
-        filter: "friends".to_owned(),
+        attributes: BTreeMap::from([("friends".to_owned(), "yes".to_owned())]),
+        filter: "friends = \"yes\"".to_owned(),
         ..ticket(n, 1, 0.0, 0)
     };
-    let mut tickets: Vec<_> = (0..999).map(friend).collect();
-    tickets.extend((999..1_999).map(|n| ticket(n, 1, 0.0, 1_000)));
+    let loner = |n| Ticket { filter: "friends = \"no\"".to_owned(), ..ticket(n, 1, 50.0, 0) };
+    let mut tickets: Vec<_> = (0..999).map(friend).chain((999..1_299).map(loner)).collect();
+    tickets.extend((1_299..2_299).map(|n| ticket(n, 1, 1_000.0, 1_000)));
     let mut seeds = (0..10u64).map(|n| n * 1_500);
     let made = |seed| Groups::new(1, 1_000).propose(&Round::new(1_000, seed, &tickets, &[])).len();
     assert!(seeds.any(|seed| made(seed) == 1));
