@@ -452,7 +452,7 @@ impl Keeper {
         choose((me, &self.says), self.nodes.iter(), given, kind).clone()
     }
 
-    /// What they wait for is answered. (If it is not there, another one has been asked for them.)
+    /// Redis has answered what somebody waits for.
     fn heard(&mut self, heard: Heard) {
         let now = Instant::now();
         let (id, room, to, answer) = match heard {
