@@ -5,6 +5,8 @@
 //! of the pure parts. It never goes back and knows no time of day: that is read from the system when it is
 //! shown, because the system's clock may be set while the server runs.
 
+#![allow(unsafe_code, reason = "a clock of the kernel that no crate here wraps")]
+
 use std::{
     cell::RefCell,
     fs,
@@ -57,14 +59,18 @@ pub(crate) fn time_of_day() -> Duration {
 /// How long the machine has been running, including the time during which it was asleep: a clock that nobody
 /// sets. None: unknown.
 pub(crate) fn uptime() -> Option<Duration> {
-    let of_system = || {
-        let text = fs::read_to_string("/proc/uptime").ok()?;
-        let seconds: f64 = text.split(' ').next()?.parse().ok()?;
-        Duration::try_from_secs_f64(seconds).ok()
-    };
     let simulated =
         MACHINE.with_borrow(|machine| machine.as_ref().map(|machine| machine.up + machine.passed()));
-    simulated.or_else(of_system)
+    simulated.or_else(uptime_of_system)
+}
+
+/// From the kernel: a sandbox may hide `/proc/uptime`.
+fn uptime_of_system() -> Option<Duration> {
+    // SAFETY: a struct of two integers, for which zero is a value.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the clock is a constant of the kernel's, and the struct is there.
+    let asked = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    (asked == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// A span in milliseconds.
@@ -72,7 +78,7 @@ pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Identifies the time since this machine was started. Empty: unknown.
+/// Identifies the time since this machine was started. Empty: unknown, because a sandbox hides it.
 pub(crate) fn boot() -> Arc<str> {
     static BOOT: OnceLock<Arc<str>> = OnceLock::new();
     let of_system = || {
@@ -171,6 +177,14 @@ mod tests {
         assert_eq!(unix_ms(now_us, now_us, started), 500 * HOUR * 1_000);
         assert_eq!(unix_ms(now_us, now_us, UNIX_EPOCH - Duration::from_secs(1)), 0);
         assert_eq!(unix_ms(u64::MAX, 0, started) / 1_000, u64::MAX / 1_000_000 + 500 * HOUR);
+    }
+
+    #[test]
+    fn the_machine_says_for_how_long_it_has_been_running() {
+        let told = || fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
+        let (before, up, after): (f64, _, f64) = (told(), uptime().unwrap().as_secs_f64(), told());
+        // (It is told in hundredths of a second.)
+        assert!(before - 0.01 <= up && up <= after + 0.01, "{before} {up} {after}");
     }
 
     #[test]

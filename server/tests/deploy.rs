@@ -90,6 +90,13 @@ fn the_variables_in_the_files_are_settings() {
 }
 
 #[test]
+fn the_sandbox_of_the_service_hides_nothing_that_the_store_asks_the_system_for() {
+    let unit = fs::read_to_string("deploy/systemd/driftless.service").unwrap();
+    let subset = unit.lines().find(|line| line.starts_with("ProcSubset="));
+    assert_eq!(subset, None, "/proc/sys/kernel/random/boot_id would not be there");
+}
+
+#[test]
 fn the_paths_of_health_checks_answer() {
     let server = TestServer::start(config());
     let mut found = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 use super::{EXIT_FAILED, EXIT_USAGE, attend::Orders, fail};
 use crate::{
+    clock,
     config::{Config, Guests, OtlpUrl},
     open_files,
     server::{Prepared, Running, Server, StartError},
@@ -85,6 +86,12 @@ fn tell(program: &str, running: &Running) {
         warn!(
             "everybody who reaches {url} may play as a guest: set token_keys, or guests = \"yes\" if that is how it \
              should be"
+        );
+    }
+    if config.store.is_some() && clock::boot().is_empty() {
+        warn!(
+            "this process cannot see /proc/sys/kernel/random/boot_id: when the server was killed, it will be taken for a \
+             death of the machine, and ticks jump ahead. Let it see that file (systemd: no ProcSubset=pid)"
         );
     }
     // The token must not be in the log, which others may read.
