@@ -123,6 +123,19 @@ fn a_page_with_many_streams_needs_one_connection() {
     });
 }
 
+#[test]
+fn whoever_asks_over_http2_is_told_the_address_that_he_has_named() {
+    let (server, _files, trusting) = secure(config());
+    local(async {
+        let mut send = connect(server.address(), &trusting, 1 << 16).await;
+        // (This is what comes after the host's name.)
+        let (status, told) = whole(ask(&mut send, Method::GET, ":444/v1/certificate", &[], "")).await;
+        assert_eq!(status, 200, "{told}");
+        assert!(told.contains(&format!("\"wss://{NAME}:444/v1/connect\"")), "{told}");
+        assert!(!told.contains("localhost:444") && !told.contains("//localhost/"), "{told}");
+    });
+}
+
 // Promise 4: "One client, however slow or hostile, does not [...] grow memory without bound."
 #[test]
 fn a_stream_that_is_not_read_delays_no_other_and_ends_alone() {

@@ -1,6 +1,6 @@
 //! Where WebSocket, QUIC and WebTransport are served, and which certificate to trust there.
 
-use super::HttpState;
+use super::{HttpState, front::host};
 use crate::{
     config::{PublicUrl, QuicListen, Reached},
     transport,
@@ -75,17 +75,18 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
         sha256_hex: fingerprint.hex(),
         valid_until: humantime::format_rfc3339_seconds(fingerprint.valid_until).to_string(),
     });
+    let asked = host(&request).parse::<Authority>().ok();
     let quic = state.quic.and_then(|address| {
-        let (asked, config) = (asked(&request), &state.config);
+        let (asked, config) = (asked.as_ref(), &state.config);
         let (url, quic) = (config.public_url.as_ref(), config.public_quic.as_ref());
         let shares_port = config.quic == QuicListen::AsHttp;
-        let Reached { host, port } = Reached::new(url, quic, address, shares_port, asked.as_ref())?;
-        let named = asked.as_ref().map_or("localhost", |authority| authority.host());
+        let Reached { host, port } = Reached::new(url, quic, address, shares_port, asked)?;
+        let named = asked.map_or("localhost", |authority| authority.host());
         let url = format!("https://{}:{port}/v1/connect", host.as_deref().unwrap_or(named));
         Some(Quic { host, port, alpn: ALPN, webtransport: WebTransport { url, subprotocol: SUBPROTOCOL } })
     });
     let websocket = state.config.public_url.as_ref().map(PublicUrl::websocket).unwrap_or_else(|| {
-        let asked = asked(&request).map_or_else(|| "localhost".to_owned(), |asked| asked.to_string());
+        let asked = asked.as_ref().map_or("localhost", Authority::as_str);
         format!("{}://{asked}", if state.certificates.http.is_none() { "ws" } else { "wss" })
     });
     let answer = Answer {
@@ -95,9 +96,4 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
         quic,
     };
     HttpResponse::Ok().insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")).json(answer)
-}
-
-/// The host name in the request.
-fn asked(request: &HttpRequest) -> Option<Authority> {
-    request.headers().get(header::HOST)?.to_str().ok()?.parse().ok()
 }

@@ -177,7 +177,7 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// The host name in the request, with the port if it has one.
-fn host(request: &HttpRequest) -> String {
+pub(super) fn host(request: &HttpRequest) -> String {
     // If both are present, the request line counts (RFC 9112, section 3.2.2).
     if let Some(authority) = request.uri().authority() {
         return authority.to_string();
