@@ -338,6 +338,8 @@ fn read(
     if status.is_success() {
         Ok(body)
     } else {
-        Err(ApiError::Status { url: url.to_owned(), status: status.as_u16(), body: body.trim().to_owned() })
+        // A proxy's.
+        let body = if body.trim_start().starts_with('<') { "a page of HTML" } else { body.trim() };
+        Err(ApiError::Status { url: url.to_owned(), status: status.as_u16(), body: body.to_owned() })
     }
 }

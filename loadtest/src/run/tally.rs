@@ -85,7 +85,7 @@ impl Tally {
             due_by_room: vec![0; rooms.len()],
             rooms,
             violations: Violations::default(),
-            has_tokens: args.tokens.token_secret.is_some(),
+            has_tokens: args.tokens.token_key.is_some(),
             has_ca: args.ca.is_some(),
             disconnects: BTreeMap::new(),
             returned: (0, 0),
@@ -114,8 +114,8 @@ impl Tally {
     pub fn advice(&self) -> impl Iterator<Item = &'static str> {
         const ADDRESS: &str = "to the server all bots have one address, and it limits each: start it with \
                                --max-connections-per-address 5000 --joins-per-second-per-address 1000";
-        const OTHERS: &str = "the server does not take the tokens: is --token-secret one of its token_keys, and does its Redis answer, if it has one (GET /readyz)?";
-        const TOKENS: &str = "the server wants tokens: give --token-secret FILE, one of its token_keys, or let guests in (--guests yes)";
+        const OTHERS: &str = "the server does not take the tokens, and says above why: is --token-key one of its token_keys, are --token-issuer and --token-audience what it wants, and does its Redis answer, if it has one (GET /readyz)?";
+        const TOKENS: &str = "the server wants tokens: give --token-key FILE, one of its token_keys, or let guests in (--guests yes)";
         const FULL: &str = "the server is full: start it with more --max-connections";
         const CA: &str = "--ca FILE names the authority that has signed the server's certificate";
         let said: Vec<String> = self.violations().collect();
