@@ -2,10 +2,14 @@
 //! first byte of the connection itself.
 
 use actix_rt::net::TcpStream;
-use ppp::v2::{Addresses, Command, Header};
+use ppp::v2::{Addresses, Header};
 use std::{io, net::SocketAddr};
 use tokio::io::AsyncReadExt;
 
+/// How a header begins.
+const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// What follows in one of a connection of the proxy's own: version 2, command LOCAL.
+const LOCAL: u8 = 0x20;
 /// Bytes of a header that precede its addresses.
 const FIXED: usize = 16;
 /// Most bytes of addresses and other data that a proxy may send.
@@ -26,12 +30,15 @@ pub(super) async fn client(stream: &mut TcpStream) -> io::Result<Option<SocketAd
 }
 
 pub(super) fn parse(header: &[u8]) -> io::Result<Option<SocketAddr>> {
+    // Of a connection of the proxy's own, family and addresses are ignored, whatever they are.
+    if header.starts_with(&SIGNATURE) && header.get(SIGNATURE.len()) == Some(&LOCAL) {
+        return Ok(None);
+    }
     let header = Header::try_from(header).map_err(|error| bad(&error.to_string()))?;
-    Ok(match (header.command, header.addresses) {
-        (Command::Local, _) => None,
-        (_, Addresses::IPv4(of)) => Some((of.source_address, of.source_port).into()),
-        (_, Addresses::IPv6(of)) => Some((of.source_address, of.source_port).into()),
-        (_, Addresses::Unspecified | Addresses::Unix(_)) => None,
+    Ok(match header.addresses {
+        Addresses::IPv4(of) => Some((of.source_address, of.source_port).into()),
+        Addresses::IPv6(of) => Some((of.source_address, of.source_port).into()),
+        Addresses::Unspecified | Addresses::Unix(_) => None,
     })
 }
 
@@ -44,8 +51,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-
     fn header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let length = (rest.len() as u16).to_be_bytes();
         [&SIGNATURE[..], &[command, family], &length, rest].concat()
@@ -57,6 +62,10 @@ mod tests {
         assert_eq!(parse(&v4).unwrap(), Some("192.0.2.9:4660".parse().unwrap()));
         let local = header(0x20, 0x00, &[]);
         assert_eq!(parse(&local).unwrap(), None);
+        // Their family and length count for nothing, as long as all is read.
+        assert_eq!(parse(&header(0x20, 0x11, &[])).unwrap(), None);
+        assert_eq!(parse(&header(0x20, 0xff, &[1, 2, 3])).unwrap(), None);
+        assert!(parse(&header(0x21, 0x11, &[1, 2, 3])).is_err());
         assert!(parse(b"GET / HTTP/1.1\r\n").is_err());
     }
 
