@@ -134,7 +134,7 @@ use tracing::error;
 /// Longest wait for the farewell to Redis.
 pub(crate) const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// What operators are told to do about a Redis that does not do its part.
-pub(crate) const REMEDY: &str = "see that it runs, that its master and replicas are those that are configured \
+const REMEDY: &str = "see that it runs, that its master and replicas are those that are configured \
                                  (redis, redis_replicas), and that this node reaches it; all goes on by itself then";
 
 /// Who has left a room, and why.

@@ -1,8 +1,12 @@
 //! What a node asks of Redis, and what that says. Each is one call of the [script](super::script).
 
-use super::node::Node;
+use super::{REMEDY, node::Node};
 use bytes::Bytes;
 use std::{fmt, sync::Arc, time::Duration};
+
+/// The same as [`REMEDY`], about a Redis that does not let this node in.
+const LOGIN: &str = "see that user and password are right (redis, or DRIFTLESS_REDIS in the environment), and that this user \
+                     may do what the guide says (\"More than one machine\"); all goes on by itself then";
 
 /// One life of one node: from its first lease until it loses that. What it owns then is owned by nobody, even
 /// if the process goes on.
@@ -135,6 +139,14 @@ impl Failure {
     /// Whether it is Redis's, or the connection's: the same question may have an answer later.
     pub(crate) fn is_passing(&self) -> bool {
         self.is_of_connection() || matches!(self, Failure::Full(_))
+    }
+
+    /// What operators are told to do about it.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Failure::Locked(_) => LOGIN,
+            _ => REMEDY,
+        }
     }
 
     /// Whether the same question may have an answer over another connection.

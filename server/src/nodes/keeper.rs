@@ -2,7 +2,7 @@
 //! wait for rooms. A Redis that does not answer makes nobody else wait.
 
 use super::{
-    Arrival, Given, Hold, Left, NotHere, OtherLease, REMEDY, Unavailable, Wanted, Wish,
+    Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
     ask::{Answer, Ask, Failure, Generation, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
     link::{self, Inbox, Link},
@@ -268,7 +268,7 @@ impl Keeper {
                 answer.settling.as_millis()
             )),
             Ok(_) => self.around.redis.is_well(),
-            Err(failure) => self.around.redis.fails(format!("{failure}: {REMEDY}")),
+            Err(failure) => self.around.redis.fails(format!("{failure}: {}", failure.remedy())),
         }
         match &question.ask {
             Ask::Renew { .. } => {

@@ -62,6 +62,35 @@ impl Redis {
     }
 }
 
+#[test]
+fn a_connection_that_redis_has_closed_meanwhile_costs_no_question() {
+    let redis = Redis::start();
+    redis.ask("a", Ask::Renew { had: false });
+    let killed: u32 =
+        redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query(&mut redis.client()).unwrap();
+    assert!(killed > 0);
+    // Longer than whoever is in use is silent.
+    redis.runtime.block_on(async {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+    });
+    redis.ask("a", Ask::Renew { had: false });
+}
+
+#[test]
+fn a_redis_that_removes_keys_is_told_from_one_that_does_not() {
+    let redis = Redis::start();
+    let way = Way::new(&redis.server.default_url().parse().unwrap(), "test");
+    let set = |key: &str, value: &str| {
+        redis::cmd("CONFIG").arg("SET").arg(key).arg(value).exec(&mut redis.client()).unwrap();
+        redis.runtime.block_on(way.evicts(Duration::from_secs(5))).unwrap()
+    };
+    assert_eq!(set("maxmemory-policy", "volatile-lru"), None, "it has no limit");
+    assert_eq!(set("maxmemory", "1gb").as_deref(), Some("volatile-lru"));
+    assert_eq!(set("maxmemory-policy", "noeviction"), None);
+}
+
 /// Three masters, a third of the slots each.
 struct Cluster(Vec<(Child, u16)>);
 

@@ -5,19 +5,33 @@ use crate::config::{At, Config, RedisUrl};
 use futures_util::future::select_ok;
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, RedisResult, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, InfoDict, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, RedisResult, aio::MultiplexedConnection,
 };
 use std::time::Duration;
-use tokio::{sync, time::timeout};
+use tokio::{
+    sync,
+    time::{Instant, timeout},
+};
+
+/// A connection that nobody has used for so long is tried first. (Redis's `timeout` is a second at least.)
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The way to Redis. All who go it share one connection, which must therefore keep nobody waiting.
 pub(crate) struct Way {
     url: RedisUrl,
     prefix: String,
-    connection: Mutex<Option<(u64, MultiplexedConnection)>>,
+    connection: Mutex<Option<There>>,
     /// Held while a connection is made, so that one is made for all who wait.
     making: sync::Mutex<u64>,
+}
+
+/// The connection that all share.
+struct There {
+    number: u64,
+    connection: MultiplexedConnection,
+    /// When it was used last.
+    used: Instant,
 }
 
 /// A connection of one's own, on which Redis may take its time.
@@ -60,7 +74,7 @@ impl Way {
         });
         let asked = asked.await;
         if asked.as_ref().is_err_and(Failure::is_of_connection) {
-            self.connection.lock().take_if(|(there, _)| Some(*there) == used);
+            self.drop_connection(used);
         }
         asked
     }
@@ -71,18 +85,55 @@ impl Way {
     }
 
     async fn connection(&self, limit: Duration) -> RedisResult<(u64, MultiplexedConnection)> {
-        let there = || self.connection.lock().clone();
-        if let Some(there) = there() {
+        if let Some(there) = self.there(limit).await {
             return Ok(there);
         }
         let mut number = self.making.lock().await;
-        if let Some(there) = there() {
+        if let Some(there) = self.there(limit).await {
             return Ok(there);
         }
-        let made = self.connect(limit).await?;
+        let connection = self.connect(limit).await?;
         *number += 1;
-        *self.connection.lock() = Some((*number, made.clone()));
-        Ok((*number, made))
+        *self.connection.lock() =
+            Some(There { number: *number, connection: connection.clone(), used: Instant::now() });
+        Ok((*number, connection))
+    }
+
+    /// The connection that is there, if it is still of use: of one that was idle for a while, Redis (its
+    /// `timeout`) or a firewall may know nothing any more. Asking first loses nothing, where a question that
+    /// was sent may not be asked again.
+    async fn there(&self, limit: Duration) -> Option<(u64, MultiplexedConnection)> {
+        let (number, mut connection, used) = self
+            .connection
+            .lock()
+            .as_ref()
+            .map(|there| (there.number, there.connection.clone(), there.used))?;
+        if used.elapsed() >= IDLE {
+            // (Whoever may use a part of its commands only may ask for the time.)
+            let asked = redis::cmd("TIME");
+            let answers = within(limit / 4, asked.query_async::<redis::Value>(&mut connection)).await;
+            if answers.is_err_and(|failure| failure.is_of_connection()) {
+                self.drop_connection(Some(number));
+                return None;
+            }
+        }
+        let mut there = self.connection.lock();
+        there.iter_mut().filter(|there| there.number == number).for_each(|there| there.used = Instant::now());
+        Some((number, connection))
+    }
+
+    /// Has nobody use the one with this number any more.
+    fn drop_connection(&self, number: Option<u64>) {
+        self.connection.lock().take_if(|there| Some(there.number) == number);
+    }
+
+    /// What keys Redis removes when it is full, if it does: whose a room is may be among them.
+    pub(crate) async fn evicts(&self, limit: Duration) -> Result<Option<String>, Failure> {
+        let ask = redis::cmd("INFO").arg("memory").to_owned();
+        let memory: InfoDict = self.ask(limit, async |redis| ask.query_async(redis).await).await?;
+        let limited = memory.get::<u64>("maxmemory").is_some_and(|bytes| bytes > 0);
+        let policy = memory.get::<String>("maxmemory_policy");
+        Ok(policy.filter(|policy| limited && policy != "noeviction"))
     }
 
     async fn connect(&self, limit: Duration) -> RedisResult<MultiplexedConnection> {

@@ -11,8 +11,8 @@ use crate::{
     metrics::Metrics,
     moving::Mover,
     nodes::{
-        BUSIEST, Busiest, BusyRoom, Depot, Errand, Generation, Hold, Known, Load, Node, Nodes, Overview,
-        Surroundings, Users, Way,
+        BUSIEST, Busiest, BusyRoom, Depot, Errand, Failure, Generation, Hold, Known, Load, Node, Nodes,
+        Overview, Surroundings, Users, Way,
     },
     registry::{Listed, Registry},
     room::Depart,
@@ -24,11 +24,18 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, mpsc, watch};
-use tracing::info;
+use tokio::{
+    runtime,
+    sync::{Notify, mpsc, watch},
+    time::sleep,
+};
+use tracing::{info, warn};
 
 /// Time between two looks at how much CPU the process has used.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long Redis may take for an answer about itself, and the time until it is asked again.
+const ASKED: Duration = Duration::from_secs(3);
 
 /// This node among the others.
 pub(super) struct Joined {
@@ -195,6 +202,34 @@ pub(super) fn describe(
     let named = || url.split_once("://").map_or(&*url, |(_, place)| place).to_owned();
     let name = config.node.clone().unwrap_or_else(named);
     Node { name, version: env!("CARGO_PKG_VERSION").to_owned(), url, quic, kinds, load: Load::default() }
+}
+
+/// What is wrong with the Redis that is configured, if it can be told now. Asks it, with a limit.
+pub(super) fn unreachable(config: &Config) -> Option<String> {
+    let way = Way::of(config)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    match runtime.block_on(way.evicts(ASKED)) {
+        Ok(policy) => Some(evicting(&policy?)),
+        Err(failure) => Some(format!("redis: {failure}: {}", failure.remedy())),
+    }
+}
+
+/// Warns of a Redis that removes keys, when it answers.
+pub(super) async fn doubt(way: Way) {
+    loop {
+        match way.evicts(ASKED).await {
+            Ok(policy) => return policy.into_iter().for_each(|policy| warn!("{}", evicting(&policy))),
+            // It does not say.
+            Err(Failure::Locked(_) | Failure::Refused(_)) => return,
+            Err(_) => sleep(ASKED).await,
+        }
+    }
+}
+
+fn evicting(policy: &str) -> String {
+    format!(
+        "redis: with maxmemory-policy {policy}, Redis removes rooms and leases when it is full: set noeviction there"
+    )
 }
 
 /// Measures what it has to do.

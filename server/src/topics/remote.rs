@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     health::Part,
     metrics::Metrics,
-    nodes::{Failure, Own, REMEDY, Way},
+    nodes::{Failure, Own, Way},
     thread,
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -246,9 +246,10 @@ impl State {
         match &published {
             Ok(_) => self.around.publishing.is_well(),
             Err(failure) if failure.is_passing() => {
+                let remedy = failure.remedy();
                 self.around
                     .publishing
-                    .fails(format!("nothing can be published to topics: {failure}: {REMEDY}"));
+                    .fails(format!("nothing can be published to topics: {failure}: {remedy}"));
                 self.lost.notify_one();
             }
             // Of this topic.
@@ -310,7 +311,8 @@ impl State {
             }
             let followed = async { self.follow_over(self.around.way.own(ANSWER).await?).await };
             if let Err(failure) = followed.await {
-                self.around.reading.fails(format!("the events of topics do not come: {failure}: {REMEDY}"));
+                let remedy = failure.remedy();
+                self.around.reading.fails(format!("the events of topics do not come: {failure}: {remedy}"));
                 sleep(AGAIN).await;
             }
             // What has been dropped meanwhile shows in the histories: they are read anew.

@@ -7,7 +7,7 @@ use super::{
     queue::{Queue, Waiting},
     writer::{Packed, Writer, bytes, calls},
 };
-use crate::{health::Part, metrics::Metrics, nodes::REMEDY};
+use crate::{health::Part, metrics::Metrics, nodes::Failure};
 use futures_util::{StreamExt as _, future::join_all, stream};
 use std::{
     sync::Arc,
@@ -115,7 +115,7 @@ impl Flusher {
                             .for_each(|(of, outcome)| self.account(&of.write, outcome));
                     }
                     Err(failure) if failure.is_passing() => {
-                        self.fails(rest, &failure.to_string());
+                        self.fails(rest, &failure);
                         sleep(AGAIN).await;
                         break;
                     }
@@ -133,7 +133,7 @@ impl Flusher {
         }
     }
 
-    fn fails(&mut self, rest: &[Packed], why: &str) {
+    fn fails(&mut self, rest: &[Packed], why: &Failure) {
         let now = Instant::now();
         let what = match rest.iter().any(|of| !of.write.about.grant.owned.is_over(now)) {
             true => "rooms go on, but would not survive this node",
@@ -142,7 +142,7 @@ impl Flusher {
             }
         };
         self.metrics.store_failures.inc("journal");
-        self.health.fails(format!("{what}: {why}: {REMEDY}"));
+        self.health.fails(format!("{what}: {why}: {}", why.remedy()));
         self.metrics.journal_unsynchronised.set(self.queue.bytes() as i64);
     }
 
