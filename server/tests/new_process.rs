@@ -314,6 +314,8 @@ fn a_program_that_cannot_follow_changes_nothing() {
     failed(&script("ends", "exit 7"), "has ended (exit status: 7)");
     failed(&script("elsewhere", &format!("exec {own} serve --listen 127.0.0.1:1")), "--listen has changed");
     let listen = servers.address;
+    let off = format!("exec {own} serve --listen {} --threads 2 --quic off", servers.address);
+    failed(&script("off", &off), "--quic has changed");
     failed(
         &script("threads", &format!("exec {own} serve --listen {listen} --threads 3")),
         "--threads has changed",

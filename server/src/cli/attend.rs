@@ -191,7 +191,8 @@ async fn again(running: &Running, program: &Program) -> Result<(Successor, Line)
 
 async fn start(running: &Running, program: &Program) -> Result<(Successor, Line, Abilities), UpgradeError> {
     let (successor, mut line) = Successor::start(program, &running.sockets()?, running.made_token())?;
-    info!(process = successor.id(), "a new process starts, to follow this one");
+    let file = program.file().display();
+    info!(process = successor.id(), %file, "a new process starts, to follow this one");
     let ready = tokio::task::spawn_blocking(move || line.ready().map(|abilities| (line, abilities)));
     match ready.await.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))) {
         Ok((line, abilities)) => Ok((successor, line, abilities)),

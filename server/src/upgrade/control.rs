@@ -140,9 +140,17 @@ mod linux {
     /// # Errors
     /// It is none, or does not answer.
     pub(crate) fn ask(server: u32, asked: &Asked) -> io::Result<Answer> {
-        let stream = UnixStream::connect_addr(&name_of(server)?)?;
-        if peer_of(&stream)?.0 != server {
+        let stream = UnixStream::connect_addr(&name_of(server)?).map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => io::Error::other("it is no Driftless server"),
+            _ => error,
+        })?;
+        let (process, user) = peer_of(&stream)?;
+        if process != server {
             return Err(io::Error::other("another process answers in its name"));
+        }
+        // SAFETY: geteuid has no preconditions.
+        if ![0, user].contains(&unsafe { libc::geteuid() }) {
+            return Err(io::Error::other(format!("only root and its own user ({user}) may ask it")));
         }
         line::say(&stream, asked)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;

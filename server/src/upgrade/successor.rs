@@ -6,7 +6,7 @@ use super::{Abilities, INHERITED, LONGEST, LeftLine, Said, Sockets, line};
 use crate::ground::once::Id;
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, BufReader, Write},
     net::Shutdown,
     os::{
@@ -34,7 +34,7 @@ const ITSELF: &str = "/proc/self/exe";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpgradeError {
     /// The program cannot be started.
-    #[error("{} cannot be started: {error}", binary.display())]
+    #[error("{} cannot be started: {error}{}", binary.display(), hidden(error))]
     Binary {
         /// Its file.
         binary: PathBuf,
@@ -119,8 +119,18 @@ impl Program {
         let name = args.next().unwrap_or_default();
         // As it was called, because a link may lead elsewhere by then.
         let called = Path::new(&name);
-        let file = if called.components().count() > 1 { called.to_owned() } else { env::current_exe()? };
+        let file = if called.components().count() > 1 {
+            called.to_owned()
+        } else {
+            let (folders, itself) = (env::var_os("PATH").unwrap_or_default(), env::current_exe()?);
+            found_as(called, &folders, &itself).unwrap_or(itself)
+        };
         Ok(Self { name, file, args: args.collect() })
+    }
+
+    /// Where it is.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The same in another file.
@@ -131,6 +141,23 @@ impl Program {
     /// The one that runs here.
     pub(crate) fn itself(self) -> Self {
         self.in_file(ITSELF.into())
+    }
+}
+
+/// The file of this name in `folders` that leads to the program that runs, `itself`.
+fn found_as(name: &Path, folders: &OsStr, itself: &Path) -> Option<PathBuf> {
+    let mut files = env::split_paths(folders).map(|folder| folder.join(name));
+    files.find(|file| file.canonicalize().is_ok_and(|file| file == itself))
+}
+
+/// What may be in the way of a file that is there.
+fn hidden(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            ": what counts is what the server sees, as its own user; a service of systemd may have a /tmp of its own \
+             (PrivateTmp) and see no /root and /home (ProtectHome), so put the file elsewhere, as into /usr/local/bin"
+        }
+        _ => "",
     }
 }
 
@@ -274,5 +301,29 @@ fn inherit(descriptor: RawFd) -> io::Result<()> {
     match unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    #[test]
+    fn a_bare_name_is_the_link_in_the_path_that_led_to_the_program() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let [empty, other, bin] = ["empty", "other", "bin"].map(|name| root.join(name));
+        for folder in [&empty, &other, &bin] {
+            fs::create_dir(folder).unwrap();
+        }
+        let itself = root.join("rel-1");
+        fs::write(&itself, "").unwrap();
+        fs::write(other.join("driftless"), "of somebody else").unwrap();
+        symlink(&itself, bin.join("driftless")).unwrap();
+        let folders = env::join_paths([&empty, &other, &bin]).unwrap();
+        let found = |name: &str| found_as(Path::new(name), &folders, &itself);
+        assert_eq!(found("driftless"), Some(bin.join("driftless")));
+        assert_eq!(found("nothing"), None);
     }
 }

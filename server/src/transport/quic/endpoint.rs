@@ -104,7 +104,9 @@ impl Quic {
         certificates: Arc<dyn ResolvesServerCert>,
     ) -> io::Result<Option<Arc<Self>>> {
         let asked = match config.quic {
-            QuicListen::Off => return Ok(None),
+            QuicListen::Off if sockets.is_empty() => return Ok(None),
+            // Players are on them.
+            QuicListen::Off => return Err(io::ErrorKind::AddrNotAvailable.into()),
             QuicListen::AsHttp => http,
             QuicListen::At(address) => address,
         };
