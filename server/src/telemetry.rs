@@ -19,6 +19,7 @@ use lines::Lines;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use sampler::{Place, Sampler};
+use serde_json::json;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     fmt,
@@ -26,7 +27,7 @@ use std::{
     panic,
     sync::LazyLock,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tracing::{Event, Level, Subscriber, error, info, warn};
 use tracing_subscriber::{
@@ -56,9 +57,24 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// A line that is not the log's, in the form of its lines: whoever collects both reads one form.
+    pub(crate) fn line(self, level: Level, message: &str) -> String {
+        match self {
+            Self::Human => message.to_owned(),
+            Self::Json => {
+                let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+                let level = level.as_str();
+                json!({ "timestamp": timestamp, "level": level, "message": message, "target": "driftless" })
+                    .to_string()
+            }
+        }
+    }
+}
+
 /// Log lines are written while this lives. When it is dropped, waiting lines are flushed.
 #[derive(Debug)]
-pub struct Telemetry(());
+pub struct Telemetry(LogFormat);
 
 /// Starts writing log lines. Call once.
 ///
@@ -84,13 +100,13 @@ pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
             _ => error!("{panic}"),
         }
     }));
-    Ok(Telemetry(()))
+    Ok(Telemetry(format))
 }
 
 impl Telemetry {
-    /// Adds a line to the log as it is.
+    /// Adds the last line to the log: why the server ends.
     pub fn say(&self, line: fmt::Arguments<'_>) {
-        LINES.put(format!("{line}\n").as_bytes());
+        LINES.put(format!("{}\n", self.0.line(Level::ERROR, &line.to_string())).as_bytes());
     }
 }
 

@@ -1,6 +1,6 @@
 //! `driftless serve`: a server, from the configuration to the exit.
 
-use super::{EXIT_FAILED, EXIT_USAGE, attend::Orders, fail};
+use super::{EXIT_FAILED, EXIT_USAGE, attend::Orders, fail, fail_in};
 use crate::{
     clock,
     config::{Config, Guests, OtlpUrl},
@@ -13,7 +13,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
 };
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 /// Runs until SIGTERM or SIGINT has drained the server, or another process has followed it. Prints its URL on
 /// standard output when it listens, and on a second line the dashboard's, with the admin token if the server
@@ -24,7 +24,10 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     // Before anything is started, so that an error is one line and has no other effect.
     let prepared = match server.prepare(config) {
         Ok(prepared) => prepared,
-        Err(e) => return fail(program, if e.is_usage() { EXIT_USAGE } else { EXIT_FAILED }, &e),
+        Err(e) => {
+            let code = if e.is_usage() { EXIT_USAGE } else { EXIT_FAILED };
+            return fail_in(format, program, code, &e);
+        }
     };
     let telemetry = match telemetry::init(&filter, format) {
         Ok(telemetry) => telemetry,
@@ -99,9 +102,10 @@ fn tell(program: &str, running: &Running) {
         public.map_or_else(|| format!("{scheme}://{}", reachable(running.address())), ToString::to_string);
     let token = running.made_token().map_or_else(String::new, |token| format!("#token={token}"));
     let public = public.map_or_else(String::new, |url| format!(", for clients at {url}"));
-    telemetry::print_line(format!(
-        "{program} listens on {at}{public}\ndashboard: {dashboard}/dashboard{token}"
-    ));
+    let lines =
+        [format!("{program} listens on {at}{public}"), format!("dashboard: {dashboard}/dashboard{token}")];
+    let lines = lines.map(|line| config.log_format.line(Level::INFO, &line));
+    telemetry::print_line(lines.join("\n"));
 }
 
 /// Who may play.
