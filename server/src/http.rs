@@ -269,7 +269,12 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
         config.service(resource("/", "GET, HEAD").route(get().to(about::about)));
     }
     config
-        .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| ApiError::from(e).into()))
+        .app_data(
+            web::JsonConfig::default()
+                .limit(MAX_BODY)
+                .content_type_required(false)
+                .error_handler(|e, _| ApiError::from(e).into()),
+        )
         .app_data(web::QueryConfig::default().error_handler(|e, _| ApiError::bad_query(&e).into()))
         .service(resource("/about", "GET, HEAD").route(get().to(about::about)));
     for (path, allow, add) in API {

@@ -15,6 +15,18 @@ use std::{
 use util::tls::{DAY, Files, Issued, pem};
 use x509_cert::der::Decode;
 
+/// A certificate of X.509 version 1, as `openssl x509 -req` makes it, until 2126.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBGDCBvwIUS2Clz7A99WDT/Pa7mYkUlTIgFyUwCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDb2xkMCAXDTI2MTEyODAwMzAyNloYDzIxMjYxMTA0MDAzMDI2WjAOMQww
+CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARwNC8LpCp9J/Ck
+m3ikJcvhNwX0KFSUKGgPUdurKSLJP5QiqPd9FPXVCDzvg4j2a64ADk4+uCmYJkYl
+OHaIeltBMAoGCCqGSM49BAMCA0gAMEUCIQDFGnh8Hl018o1wxxPIM/+Rji+ebPS8
+PZvQwuRnlQH9BQIgOoIk3J6QsgiuyTXvZThP8u6yXhXfpfCmCkZUGoBA05g=
+-----END CERTIFICATE-----
+";
+
 fn start_of_time() -> SystemTime {
     UNIX_EPOCH + 20_000 * DAY + Duration::from_millis(123)
 }
@@ -167,6 +179,14 @@ fn what_is_wrong_with_which_file_is_said() {
     assert_eq!(error(), format!("{key}: it contains no private key (PEM, unencrypted)"));
     files.write(&good, &pem("PRIVATE KEY", b"nonsense"));
     assert!(error().starts_with(&format!("{key}: the key cannot be used: ")), "{}", error());
+    files.write(VERSION_1, &good_key);
+    assert!(error().starts_with(&format!("{certificate}: the certificate is an old one")), "{}", error());
+    for encrypted in
+        ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"]
+    {
+        files.write(&good, &format!("{encrypted}\n\nAAAA\n-----END"));
+        assert!(error().starts_with(&format!("{key}: the key is encrypted: ")), "{}", error());
+    }
     files.write(&good, &made().1);
     assert_eq!(error(), format!("{key} is not the key of the certificate in {certificate}"));
 

@@ -146,6 +146,8 @@ async fn the_api_describes_itself() {
 async fn a_room_is_made_listed_and_shown() {
     let server = start();
     assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [], "next": null }));
+    let unsaid = plain.replace("content-type: text/plain\r\n", "");
+    assert_eq!(raw(&server, unsaid.as_bytes()).await.status, 201, "nothing is said of what it is");
     let spec = r#"{"name":"lobby","kind":"cursors","tick_rate":10.0,"max_players":4,"seed":7}"#;
     let made = post(&server, "/v1/rooms", spec).await;
     assert_eq!(made.status, 201);

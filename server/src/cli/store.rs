@@ -145,11 +145,11 @@ fn why(folder: &Path, error: &StoreError) -> String {
     match (error, store::server_of(folder)) {
         (StoreError::Locked, Some(server)) => {
             format!(
-                "{place}: a running server has this store, process {server}: ask that (/v1/rooms), or end it"
+                "{place}: a running server has this store, process {server}: query it (/v1/rooms), or stop it"
             )
         }
         (StoreError::Locked, None) => {
-            format!("{place}: a running process has this store: ask the server (/v1/rooms), or end it")
+            format!("{place}: a running process has this store: query the server (/v1/rooms), or stop it")
         }
         _ => format!("{place}: {error}"),
     }

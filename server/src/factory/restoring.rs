@@ -80,7 +80,7 @@ pub(super) fn restored(
         false => restore_or_go_back(failed, kind)?,
     };
     if let Some(why) = of_no_use {
-        error!(room = name, why, "its journal is of no use: the room goes back to its checkpoint");
+        error!(room = name, why, "its journal cannot be used: the room goes back to its checkpoint");
     }
     Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
 }

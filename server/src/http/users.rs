@@ -58,7 +58,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, ApiError> {
     let user: Arc<str> = user.into_inner().into();
     if !state.door.authenticator().may_be_user(&user) {
-        let message = format!("{user:?} can be no user: nobody's token names one so");
+        let message = format!("{user:?} is not a valid user: nobody's token names one so");
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_user", message));
     }
     let Revocation { seconds } = optional(&body)?;

@@ -8,7 +8,10 @@ use super::{
     rooms::{Entry, Found, Rooms},
     row::{Beginning, Row},
 };
-use crate::room::{core::restore::Failed, journal::Frame};
+use crate::{
+    ground::unreadable::unusable,
+    room::{core::restore::Failed, journal::Frame},
+};
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File, TryLockError},
@@ -51,7 +54,7 @@ pub(crate) enum StoreError {
     )]
     Open,
     /// A file cannot be read or written.
-    #[error("{0}")]
+    #[error("{}", unusable(.0))]
     Io(#[from] io::Error),
     /// There is no thread for it.
     #[error("no thread for it: {0}")]

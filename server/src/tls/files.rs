@@ -16,10 +16,16 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use x509_cert::{certificate::Rfc5280, der::Decode};
+use x509_cert::{
+    certificate::{Rfc5280, Version},
+    der::Decode,
+};
 
 /// Longest file that is read, bytes. A chain of certificates takes a few thousand.
 const MAX_FILE: u64 = 1 << 20;
+
+/// What a PEM file has somewhere whose key is encrypted, in either of the two ways (RFC 1421, RFC 7468).
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// The files of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,9 +120,18 @@ impl Content {
             chain.first().ok_or_else(|| bad_certificate("it contains no certificate (PEM)".to_owned()))?;
         let parsed = x509_cert::certificate::CertificateInner::<Rfc5280>::from_der(first)
             .map_err(|e| bad_certificate(format!("the certificate is malformed: {e}")))?;
+        if parsed.tbs_certificate().version() != Version::V3 {
+            let old = "the certificate is an old one (X.509 version 1 or 2): it needs version 3, with the names of the server";
+            return Err(bad_certificate(old.to_owned()));
+        }
         let validity = parsed.tbs_certificate().validity();
         let (from, until) = (validity.not_before.to_system_time(), validity.not_after.to_system_time());
 
+        if self.key.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+            let encrypted =
+                "the key is encrypted: write one that is not, as with `openssl pkey -in FILE -out FILE`";
+            return Err(bad_key(encrypted.to_owned()));
+        }
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|e| match e {
             PemError::NoItemsFound => bad_key("it contains no private key (PEM, unencrypted)".to_owned()),
             e => bad_key(said(&e)),
