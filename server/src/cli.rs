@@ -19,8 +19,9 @@ pub use token::TokenArgs;
 pub use upgrade::UpgradeArgs;
 
 use crate::{
-    config::{ConfigError, Options, Resolved, check_environment, default_file, resolve},
+    config::{self, ConfigError, Options, Resolved, check_environment, default_file, long, resolve},
     server::Server,
+    telemetry::LogFormat,
 };
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand,
@@ -35,6 +36,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
+use tracing::Level;
 
 /// Exit code: what was asked for failed (the server could not go on, a replay diverged).
 pub const EXIT_FAILED: u8 = 1;
@@ -208,12 +210,21 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             serve::serve(&program, server, config)
         }
         Ok(Task::CheckConfig(Ok(resolved))) => match &*server.faults(&resolved.config) {
-            [] => print(&resolved, 0),
+            [] => {
+                for warning in server.unreachable(&resolved.config) {
+                    let _ = writeln!(io::stderr(), "{program}: warning: {warning}");
+                }
+                print(&resolved, 0)
+            }
             faults => {
                 fail(EXIT_USAGE, &faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
             }
         },
-        Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
+        Ok(Task::Serve(Err(e))) => fail(EXIT_USAGE, &e),
+        Ok(Task::CheckConfig(Err(e))) => match e.lacking_file() {
+            Some(file) => fail(EXIT_USAGE, &format!("{e}\n{}", of_service(&program, file))),
+            None => fail(EXIT_USAGE, &e),
+        },
         Ok(Task::Print(text)) => print(&text, 0),
         Ok(Task::Replay(file)) => {
             let Replayed { line, exit_code } = replay(&file, server.games());
@@ -281,11 +292,25 @@ fn unprinted(program: &str, error: &io::Error, code: u8) -> ExitCode {
 }
 
 fn fail(program: &str, code: u8, reason: &dyn Display) -> ExitCode {
+    fail_in(LogFormat::Human, program, code, reason)
+}
+
+fn fail_in(format: LogFormat, program: &str, code: u8, reason: &dyn Display) -> ExitCode {
     crate::upgrade::tell_failed(reason);
     for line in reason.to_string().lines() {
-        let _ = writeln!(io::stderr(), "{program}: {line}");
+        let _ = writeln!(io::stderr(), "{}", format.line(Level::ERROR, &format!("{program}: {line}")));
     }
     ExitCode::from(code)
+}
+
+/// How to see what the service sees, whose environment has what is not in its file.
+fn of_service(program: &str, file: &Path) -> String {
+    format!(
+        "this is what is seen without the service's environment. With that of the guide's service, as root: \
+         (set -a; . /etc/driftless/secrets; DRIFTLESS_TOKEN_KEYS=secret:/etc/driftless/token.key {program} \
+         check-config --config {})",
+        file.display()
+    )
 }
 
 /// What the program is called.
@@ -301,18 +326,34 @@ fn misspelt(error: &clap::Error) -> Option<String> {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    let (what, meant, kind) = match error.kind() {
-        ErrorKind::UnknownArgument => {
-            (text(ContextKind::InvalidArg)?, text(ContextKind::SuggestedArg), "option")
-        }
-        ErrorKind::InvalidSubcommand => {
-            (text(ContextKind::InvalidSubcommand)?, text(ContextKind::SuggestedSubcommand), "command")
-        }
+    let (what, suggested) = match error.kind() {
+        ErrorKind::UnknownArgument => (text(ContextKind::InvalidArg)?, text(ContextKind::SuggestedArg)),
+        ErrorKind::InvalidSubcommand => (text(ContextKind::InvalidSubcommand)?, None),
         _ => return None,
     };
-    let kind = if what.starts_with('-') { kind } else { "command" };
+    // What clap suggests may share some letters and mean something else.
+    let suggested = suggested.filter(|there| strsim::osa_distance(&what, there) * 3 <= what.len());
+    let (kind, meant) = match what.strip_prefix("--") {
+        Some(name) => {
+            let meant = || config::meant(&name.replace('-', "_")).map(|key| format!("--{}", long(key)));
+            ("option", suggested.or_else(meant))
+        }
+        None if what.starts_with('-') => ("option", suggested),
+        None => ("command", closest_command(&what)),
+    };
     let hint = meant.map_or_else(|| "see --help".to_owned(), |meant| format!("did you mean {meant}?"));
     Some(format!("unknown {kind} {what}: {hint}"))
+}
+
+/// The command that a word with a few wrong letters probably means.
+fn closest_command(word: &str) -> Option<String> {
+    let command = Cli::command();
+    let distances = command.get_subcommands().map(|command| {
+        let name = command.get_name();
+        (strsim::osa_distance(word, name), name)
+    });
+    let (_, name) = distances.filter(|(distance, _)| distance * 3 <= word.len()).min()?;
+    Some(name.to_owned())
 }
 
 /// Reads a command line (its first word is the program) of a server with these games, and the environment.

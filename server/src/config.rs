@@ -36,6 +36,7 @@ pub use described::{DescribedSetting, default_file, described};
 pub(crate) use fuzz::fuzz;
 pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
+pub(crate) use options::{long, meant};
 pub use otlp::OtlpUrl;
 pub use public::{PublicQuic, PublicUrl, Reached};
 pub(crate) use redis_url::At;
@@ -54,8 +55,9 @@ use crate::{
 use driftless_proto::limits::{Limits, MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::TICK_RATES;
 use kind::{
-    address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins, patterns,
-    prefix, present_folder, redis_url, size, span, span_or_never, text, token_secret, word,
+    address, admin_token, claim, file, flag, folder, key_sources, log_filter, number, one_word, optional,
+    origins, patterns, prefix, present_folder, redis_url, size, span, span_or_never, text, token_secret,
+    word,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
@@ -118,6 +120,9 @@ settings! {
         token_audience: Option<String> = None, optional("TEXT", "the audience that the issuer writes");
         /// The issuer (`iss`) that tokens must be of. None: any that has the keys.
         token_issuer: Option<String> = None, optional("TEXT", "the name of the issuer, mostly its address");
+        /// The claim of tokens that says the role. Name another one where the login's `role` says something
+        /// else, as with Supabase: whoever has no such claim is a player.
+        token_role: String = "role".to_owned(), claim();
         /// How far the issuer's clock may be from this one's.
         token_leeway: Duration = 10 * SECOND, span(ZERO..=HOUR / 6);
         /// How far in the future tokens may expire. A stolen token is of use for as long.
@@ -139,9 +144,12 @@ settings! {
         allow_origin: Vec<OriginPattern> = Vec::new(), origins();
         /// How long an HTTP request may take, including its body.
         request_timeout: Duration = 10 * SECOND, span(SECOND..=HOUR);
-        /// How long reading an HTTP answer may take, and then the wait for the next request on its
-        /// connection. Slow links need it for the pages: 40 kB.
+        /// How long reading an HTTP answer may take. Slow links need it for the pages: 40 kB.
         answer_timeout: Duration = 30 * SECOND, span(SECOND..=HOUR);
+        /// How long an HTTP connection may wait for its next request. Behind a proxy or a cloud's balancer
+        /// that keeps idle connections: longer than that keeps them, or its requests meet a connection that
+        /// is just being closed. An idle connection takes a file descriptor.
+        keep_alive: Duration = 5 * SECOND, span(SECOND..=HOUR);
         /// Threads on which rooms and their players live. Default: the number of cores. More than that costs
         /// context switches.
         threads: usize = cores(), number(1..=1024);
@@ -241,7 +249,7 @@ settings! {
         /// Most parties that wait for a match. Each takes about 1 KiB.
         queue_tickets: usize = 20_000, number(1..=1_000_000);
         /// Where this server is, for filters of matches and lobbies: `region = "eu"`. None: it does not say.
-        region: Option<String> = None, optional("TEXT", "a word that players' filters name");
+        region: Option<String> = None, one_word("a word, without spaces, that players' filters name");
         /// How long a seat is kept without a connection. A kept seat counts as a player. Over a restart, this
         /// time goes on from where it was, and the time without a server does not count; who has less than 5
         /// s left then gets that, once in an absence.

@@ -29,7 +29,9 @@ mod refused;
 pub(crate) use fuzz::fuzz;
 #[cfg(any(test, fuzzed))]
 pub(crate) use identity::fuzz_token;
-pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, now, sign, unusable_keys};
+pub(crate) use identity::{
+    Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, now, sign, unreachable_keys, unusable_keys,
+};
 pub use identity::{Denied, Knock};
 pub use proxies::Proxies;
 pub use refused::Refused;

@@ -19,7 +19,7 @@ pub use running::Running;
 
 use crate::{
     config::Config,
-    door::{Denied, Knock, OwnScheme},
+    door::{self, Denied, Knock, OwnScheme},
     ground::identity::Identity,
     http::Pages,
     jobs::Jobs,
@@ -73,8 +73,6 @@ const HTTP_CONNECTIONS: usize = 1024;
 /// Time limit for the head of a connection's first request. (For all of it, and all later requests: see
 /// `transport::lease`.)
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may be idle between two requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 
@@ -251,6 +249,12 @@ impl Server {
     /// starting it.
     pub(crate) fn faults(&self, config: &Config) -> Vec<StartError> {
         prepared::faults(self, config)
+    }
+
+    /// What its configuration names at other machines and does not get from there now. Asks, with a limit.
+    pub(crate) fn unreachable(&self, config: &Config) -> Vec<String> {
+        let keys = if self.authenticates() { Vec::new() } else { door::unreachable_keys(config) };
+        keys.into_iter().chain(neighbours::unreachable(config)).collect()
     }
 
     /// Whether it has a way of its own to find out who players are.

@@ -67,6 +67,64 @@ fn all_that_is_wrong_with_a_configuration_is_told_at_once() {
 }
 
 #[test]
+fn what_a_configuration_names_elsewhere_and_cannot_be_had_is_a_warning() {
+    let keys = ["--token-keys", "http://127.0.0.1:9/jwks.json"];
+    let redis = ["--redis", "redis://127.0.0.1:9", "--public-url", "http://127.0.0.1:7777"];
+    let (code, out, err) = run(&[&["check-config"], &keys[..], &redis[..]].concat(), &[]);
+    assert!(code == 0 && out.contains("token_keys = "), "{code}: {err}");
+    let warned =
+        |what: &str| err.lines().any(|line| line.starts_with(&format!("driftless: warning: {what}")));
+    assert!(warned("token_keys: http://127.0.0.1:9/jwks.json: ") && warned("redis: "), "{err}");
+}
+
+#[test]
+fn who_checks_a_file_without_the_variables_of_the_service_is_told_how_to_see_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("driftless.toml");
+    std::fs::write(&file, "listen = \"0.0.0.0:7777\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, _, err) = run(&["check-config", "--config", file], &[]);
+    assert!(code == 2 && err.contains("without the service's environment") && err.contains(file), "{err}");
+    // What is wrong in any case needs no such advice.
+    std::fs::write(file, "tick_rate = 0\n").unwrap();
+    let (code, _, err) = run(&["check-config", "--config", file], &[]);
+    assert!(code == 2 && !err.contains("environment"), "{err}");
+}
+
+#[test]
+fn a_word_that_does_not_exist_is_answered_with_the_one_that_was_meant_or_none() {
+    for (word, hint) in [
+        ("sevre", "did you mean serve?"),
+        ("serv", "did you mean serve?"),
+        ("colour", "see --help"),
+        ("--jwks", "did you mean --token-keys?"),
+        ("--port", "did you mean --listen?"),
+        ("--data-dir", "did you mean --store?"),
+        ("--metrics", "see --help"),
+        ("--drain-wiat", "did you mean --drain-wait?"),
+    ] {
+        let (code, _, err) = run(&[word], &[]);
+        assert!(code == 2 && err.contains(word) && err.trim_end().ends_with(hint), "{word}: {err}");
+    }
+}
+
+#[test]
+fn with_a_log_in_json_all_that_is_said_is_json() {
+    let (code, _, err) =
+        run(&["--log-format", "json", "--default-kind", "arena", "--record", "/dev/null/x"], &[]);
+    assert_eq!(code, 2, "{err}");
+    let line: serde_json::Value = serde_json::from_str(err.trim_end()).unwrap();
+    assert!(line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("/dev/null/x"), "{line}");
+}
+
+#[test]
+fn an_upgrade_of_what_is_no_server_says_so() {
+    let pid = std::process::id().to_string();
+    let (code, _, err) = run(&["upgrade", "--pid", &pid], &[]);
+    assert!(code == 1 && err.contains("it is no Driftless server"), "{err}");
+}
+
+#[test]
 fn what_cannot_be_printed_has_failed() {
     for args in [&["check-config"][..], &["default-config"], &["man"], &["completions", "bash"], &["--help"]]
     {

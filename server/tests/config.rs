@@ -153,6 +153,27 @@ fn bad_values_are_refused() {
 }
 
 #[test]
+fn what_is_quoted_is_what_was_written() {
+    let said = refused(&["--durability", "arena=journal"]);
+    assert!(said.starts_with("durability is \"arena=journal\" (from flag --durability)"), "{said}");
+}
+
+#[test]
+fn a_text_without_quotes_is_told_so_without_its_value() {
+    let file = file("listen = 127.0.0.1:0\n");
+    let said = refused(&["--config", file.path().to_str().unwrap()]);
+    assert!(said.ends_with("a text needs quotes, as in listen = \"...\"") && !said.contains("127"), "{said}");
+}
+
+#[test]
+fn what_would_have_no_effect_is_refused() {
+    let said = refused(&["--region", "eu west"]);
+    assert!(said.contains("a word, without spaces"), "{said}");
+    let said = refused(&["--quic", "off", "--quic-certificate", "a.pem", "--quic-key", "a.key"]);
+    assert!(said.contains("left out while quic is off"), "{said}");
+}
+
+#[test]
 fn a_heartbeat_must_be_shorter_than_the_timeout() {
     let error = refused(&["--timeout", "3s"]);
     assert_eq!(error, "heartbeat is \"4s\" (from default), but must be less than the timeout, which is 3s");

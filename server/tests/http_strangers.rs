@@ -68,7 +68,24 @@ fn left_alone(server: &TestServer, bytes: &[u8]) -> (String, Duration) {
 
 fn hasty() -> Config {
     let (request_timeout, answer_timeout) = (Duration::from_millis(300), Duration::from_millis(600));
-    Config { request_timeout, answer_timeout, open_rooms: true, ..config() }
+    Config { request_timeout, answer_timeout, keep_alive: answer_timeout, open_rooms: true, ..config() }
+}
+
+#[test]
+fn a_connection_waits_for_its_next_request_for_as_long_as_it_is_allowed_to() {
+    let (answer_timeout, keep_alive) = (Duration::from_millis(50), PATIENCE);
+    let server = TestServer::start(Config { answer_timeout, keep_alive, ..config() });
+    let mut idle = TcpStream::connect(server.address()).unwrap();
+    idle.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in 0..2 {
+        idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        idle.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        // What is left of the answer; and longer than it may take.
+        std::thread::sleep(5 * answer_timeout);
+        let _ = idle.read(&mut [0; 4096]).unwrap();
+    }
 }
 
 #[test]

@@ -63,6 +63,19 @@ pub(super) fn optional<T: FromStr + Display>(value_name: &'static str, allowed: 
     )
 }
 
+/// A text without spaces, for a setting without a default.
+pub(super) fn one_word(allowed: &str) -> Kind<Option<String>> {
+    let fits = |text: &&str| !text.is_empty() && !text.contains(char::is_whitespace);
+    let read = move |text: &str| Some(text).filter(fits).map(|text| Some(text.to_owned()));
+    Kind::new("TEXT", allowed, read, Option::clone)
+}
+
+/// The name of a claim of tokens.
+pub(super) fn claim() -> Kind<String> {
+    let read = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+    Kind::new("TEXT", "the name of a claim", read, |text: &String| Some(text.clone()))
+}
+
 pub(super) fn address() -> Kind<SocketAddr> {
     text("ADDR:PORT", "an address and a port such as 127.0.0.1:7777")
 }
@@ -149,7 +162,7 @@ pub(super) fn token_secret() -> Kind<Option<TokenSecret>> {
 /// The address of a Redis, which may have a password in it.
 pub(super) fn redis_url() -> Kind<Option<RedisUrl>> {
     let allowed = "redis://[USER:PASSWORD@]HOST[:PORT], redis+sentinel://HOST,HOST/NAME, or \
-                   redis+cluster://HOST,HOST; rediss with TLS";
+                   redis+cluster://HOST,HOST; rediss with TLS; no database (/0) and no parameters (?…)";
     let mut kind = Kind::new("URL", allowed, |text: &str| text.parse().ok().map(Some), |_| None);
     kind.form.secret = true;
     kind

@@ -72,13 +72,19 @@ impl Options {
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
         let table: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(text).map_err(|error| {
             // Without the line itself, which may contain a secret.
-            bad(format!("line {}: {}", line(error.span().unwrap_or_default().start), error.message()))
+            let line = line(error.span().unwrap_or_default().start);
+            let quotes = text
+                .lines()
+                .nth(line - 1)
+                .and_then(unquoted)
+                .map_or_else(String::new, |key| format!(": a text needs quotes, as in {key} = \"...\""));
+            bad(format!("line {line}: {}{quotes}", error.message()))
         })?;
         let (entries, mut unknown) = (Config::entries(), Vec::new());
         for (key, value) in table {
             let found = entries.iter().find(|entry| entry.key == key.get_ref());
             let Some(Entry { key, .. }) = found else {
-                let meant = closest(key.get_ref(), &entries).map(str::to_owned);
+                let meant = meant(key.get_ref()).map(str::to_owned);
                 let place = format!("{}: line {}", path.display(), line(key.span().start));
                 unknown.push(match value {
                     toml::Value::Table(_) => ConfigError::Section { place, section: key.into_inner() },
@@ -102,6 +108,14 @@ fn plain(value: toml::Value) -> String {
     }
 }
 
+/// The setting in a line whose value should be in quotes.
+fn unquoted(line: &str) -> Option<&'static str> {
+    let (key, value) = line.split_once('=')?;
+    let quoted = value.trim_start().starts_with(['"', '\'', '[', '{', '#']);
+    let entry = Config::entries().into_iter().find(|entry| entry.key == key.trim() && !quoted)?;
+    Some(entry.key)
+}
+
 /// Finds a variable that was meant to be a setting. Variables that resemble none belong to something else:
 /// Kubernetes gives every container `DRIFTLESS_PORT` and the like if there is a service of that name.
 ///
@@ -116,6 +130,30 @@ pub fn check_environment(names: impl IntoIterator<Item = String>) -> Result<(), 
         (meant != name).then(|| unknown(Some(meant)))
     });
     ConfigError::all(unknown.collect())
+}
+
+/// What other servers call it, and the key here.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("address", "listen"),
+    ("bind", "listen"),
+    ("host", "listen"),
+    ("port", "listen"),
+    ("cert", "tls_certificate"),
+    ("tls_cert", "tls_certificate"),
+    ("data", "store"),
+    ("data_dir", "store"),
+    ("jwks", "token_keys"),
+    ("jwks_url", "token_keys"),
+    ("key", "token_keys"),
+    ("log_level", "log"),
+    ("origin", "allow_origin"),
+    ("cors", "allow_origin"),
+];
+
+/// The key that a word probably means: one with a few wrong letters, or what it is called elsewhere.
+pub(crate) fn meant(word: &str) -> Option<&'static str> {
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == word).map(|(_, key)| *key);
+    elsewhere.or_else(|| closest(word, &Config::entries()))
 }
 
 /// The key that a word with a few wrong letters probably means.
@@ -170,7 +208,7 @@ fn argument(entry: &Entry) -> Arg {
     }
 }
 
-pub(super) fn long(key: &str) -> String {
+pub(crate) fn long(key: &str) -> String {
     key.replace('_', "-")
 }
 

@@ -9,7 +9,12 @@ use crate::{
     telemetry,
     tls::{PemFiles, TlsError},
 };
-use std::{fmt, net::SocketAddr, path::PathBuf, time::SystemTime};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// A configuration, and where each of its values came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +36,8 @@ pub struct Setting {
     pub value: Option<String>,
     /// It is set, but a secret.
     pub hidden: bool,
+    /// The text that was given, if it is no secret.
+    pub written: Option<String>,
     /// The key, and where the value came from.
     pub provenance: Provenance,
 }
@@ -77,6 +84,16 @@ pub enum ConfigError {
         /// The allowed values.
         allowed: String,
     },
+    /// A value needs another setting, which is not there.
+    #[error("{} is {value:?} (from {from}), but must be {allowed}", from.key)]
+    Lacks {
+        /// The setting, and where the value came from.
+        from: Provenance,
+        /// The value.
+        value: String,
+        /// What is allowed without the other setting.
+        allowed: &'static str,
+    },
     /// A certificate cannot be served.
     #[error("{certificate} and {key}: {error}")]
     Tls {
@@ -99,6 +116,15 @@ impl ConfigError {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
             _ => Err(Self::Several(errors)),
+        }
+    }
+
+    /// The file that lacks something which may be set elsewhere: in the environment of a service.
+    pub(crate) fn lacking_file(&self) -> Option<&Path> {
+        match self {
+            Self::Lacks { from: Provenance { origin: Origin::File(path), .. }, .. } => Some(path),
+            Self::Several(errors) => errors.iter().find_map(Self::lacking_file),
+            _ => None,
         }
     }
 }
@@ -127,7 +153,9 @@ pub fn resolve(mut options: Options, kinds: &[&str], authenticates: bool) -> Res
                 continue;
             }
         };
-        resolved.settings.push(Setting { value, hidden: entry.form.secret && text.is_some(), provenance });
+        let hidden = entry.form.secret && text.is_some();
+        let written = text.filter(|_| !entry.form.secret);
+        resolved.settings.push(Setting { value, hidden, written, provenance });
     }
     ConfigError::all(refused)?;
     ConfigError::all(resolved.misfits(kinds, authenticates))?;
@@ -154,10 +182,10 @@ impl Resolved {
             !address.ip().is_loopback() && !insecure && !authenticates && !self.config.has_token_keys()
         };
         if reached(listen) {
-            found.push(self.bad("listen", INSECURE));
+            found.push(self.lacks("listen", INSECURE));
         }
         if matches!(quic, QuicListen::At(address) if reached(address)) {
-            found.push(self.bad("quic", INSECURE));
+            found.push(self.lacks("quic", INSECURE));
         }
         if limits.heartbeat >= limits.timeout {
             let timeout = humantime::format_duration(limits.timeout);
@@ -171,7 +199,7 @@ impl Resolved {
             found.push(self.bad("durability", format!("of the kinds {}", kinds.join(", "))));
         }
         if durability.is_any() && store.is_none() && self.config.redis.is_none() {
-            found.push(self.bad(
+            found.push(self.lacks(
                 "durability",
                 "none, because there is no store: set one, as with --store FOLDER or --redis URL",
             ));
@@ -195,8 +223,12 @@ impl Resolved {
             found.push(self.bad("public_quic", everywhere));
         }
         if self.config.guests == Guests::No && !authenticates && !self.config.has_token_keys() {
-            found
-                .push(self.bad("guests", "yes or auto while there are no keys for tokens: set --token-keys"));
+            found.push(
+                self.lacks("guests", "yes or auto while there are no keys for tokens: set --token-keys"),
+            );
+        }
+        if self.config.quic_tls().is_some() && *quic == QuicListen::Off {
+            found.push(self.bad("quic_certificate", "left out while quic is off"));
         }
         if let Err(allowed) = telemetry::filter(&self.config.log) {
             found.push(self.bad("log", allowed));
@@ -236,18 +268,30 @@ impl Resolved {
     }
 
     fn bad(&self, key: &'static str, allowed: impl Into<String>) -> ConfigError {
-        let found = self.settings.iter().find(|setting| setting.provenance.key == key);
-        let from =
-            found.map_or(Provenance { key, origin: Origin::Default }, |setting| setting.provenance.clone());
-        let value = found.and_then(|setting| setting.value.clone()).unwrap_or_default();
+        let (from, value) = self.said(key);
         ConfigError::Bad { from, value, allowed: allowed.into() }
+    }
+
+    fn lacks(&self, key: &'static str, allowed: &'static str) -> ConfigError {
+        let (from, value) = self.said(key);
+        ConfigError::Lacks { from, value, allowed }
+    }
+
+    /// Where a value came from, and how it was written there.
+    fn said(&self, key: &'static str) -> (Provenance, String) {
+        let Some(Setting { value, written, provenance, .. }) =
+            self.settings.iter().find(|setting| setting.provenance.key == key)
+        else {
+            return (Provenance { key, origin: Origin::Default }, String::new());
+        };
+        (provenance.clone(), written.clone().or_else(|| value.clone()).unwrap_or_default())
     }
 }
 
 impl fmt::Display for Resolved {
     /// As a configuration file, with the source of each value as a comment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Setting { value, hidden, provenance } in &self.settings {
+        for Setting { value, hidden, provenance, .. } in &self.settings {
             let line = match value {
                 Some(value) => format!("{} = {}", provenance.key, quoted(value)),
                 None if *hidden => format!("# {} is {HIDDEN}", provenance.key),

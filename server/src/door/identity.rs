@@ -103,6 +103,7 @@ impl Authenticator {
                 rules: Rules {
                     audience: config.token_audience.clone(),
                     issuer: config.token_issuer.clone(),
+                    role: config.token_role.clone(),
                     leeway: config.token_leeway,
                     lifetime: config.token_lifetime,
                     once: config.token_once,
@@ -249,6 +250,14 @@ pub(crate) fn may_enter(identity: &Identity, room: Option<&str>, kind: Option<&s
 pub(crate) fn unusable_keys(config: &Config) -> Vec<String> {
     let files = config.token_keys.iter().filter(|source| !matches!(source, KeySource::Url(_)));
     files.filter_map(|source| Some(format!("{source}: {}", source::read(source).err()?))).collect()
+}
+
+/// The addresses of keys that give none now, and why. Asks all, with a limit.
+pub(crate) fn unreachable_keys(config: &Config) -> Vec<String> {
+    let addresses = config.token_keys.iter().filter(|source| matches!(source, KeySource::Url(_)));
+    addresses
+        .filter_map(|source| Some(format!("token_keys: {source}: {}", source::read(source).err()?)))
+        .collect()
 }
 
 fn open_keys(config: &Config) -> Result<Arc<Keyring>, String> {

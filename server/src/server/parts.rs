@@ -1,7 +1,7 @@
 //! What exists before the first connection, and how connections reach it.
 
 use super::{
-    BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes, StartError,
+    BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, Routes, StartError,
     restore::{OpenedStore, restore},
 };
 use crate::{
@@ -159,7 +159,8 @@ impl Parts {
             costly: Costly::default(),
             open_rooms: self.config.open_rooms,
             request_timeout: self.config.request_timeout,
-            answer_timeout: self.config.answer_timeout,
+            // The lease of a connection is for both, the answer and the wait for a request.
+            answer_timeout: self.config.answer_timeout.max(self.config.keep_alive),
             drain: self.drain_asked.clone(),
             certificates: self.certificates.clone(),
             quic: self.quic.as_ref().map(|quic| quic.address()),
@@ -354,9 +355,11 @@ impl Parts {
         self.serve_quic();
         let (parts, accept) = (self.clone(), self.accept()?);
         let state = web::Data::new(self.http_state());
-        let Config { request_timeout, answer_timeout, .. } = self.config;
+        let Config { request_timeout, answer_timeout, keep_alive, .. } = self.config;
         let handshake = self.config.limits.handshake;
-        let patience = transport::Patience { handshake, request: request_timeout, idle: answer_timeout };
+        // Over HTTP/2, this begins while answers may still be read.
+        let idle = answer_timeout.max(keep_alive);
+        let patience = transport::Patience { handshake, request: request_timeout, idle };
         // Called once on each thread.
         let thread = move || {
             let connections = parts
@@ -380,7 +383,7 @@ impl Parts {
                 HttpService::build()
                     .local_addr(parts.address)
                     .client_request_timeout(HEAD_TIMEOUT)
-                    .keep_alive(KEEP_ALIVE)
+                    .keep_alive(keep_alive)
                     .upgrade(transport::websocket::Upgrade::new(app()))
                     .finish(app()),
                 transport::Http2::new(app(), patience, parts.door.clone()),

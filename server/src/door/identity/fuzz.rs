@@ -3,7 +3,7 @@
 use super::{
     keys::Key,
     signatures::install,
-    token::{Rules, verify},
+    token::{ROLE, Rules, verify},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
@@ -19,6 +19,7 @@ pub(crate) fn fuzz_token(bytes: &[u8]) {
     let rules = Rules {
         audience: None,
         issuer: None,
+        role: ROLE.to_owned(),
         leeway: Duration::from_secs(5),
         lifetime: Duration::from_secs(100_000),
         once: kind & 4 != 0,

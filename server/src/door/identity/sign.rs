@@ -3,7 +3,7 @@
 use super::{
     keys::{Key, KeyError},
     signatures::{self, algorithm_of},
-    token::{Claims, OneOrMany, Rules, TokenError, TopicClaims},
+    token::{Claims, OneOrMany, ROLE, Rules, TokenError, TopicClaims},
 };
 use crate::clock::time_of_day;
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -48,6 +48,7 @@ pub(crate) fn sign(says: Says, key: &[u8]) -> Result<String, SignError> {
     let rules = Rules {
         audience: says.audience.clone(),
         issuer: says.issuer.clone(),
+        role: ROLE.to_owned(),
         leeway: Duration::ZERO,
         lifetime: Duration::MAX,
         once: false,

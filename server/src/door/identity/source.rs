@@ -13,6 +13,10 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Time limit of a request for keys.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What to do about a certificate of an authority that this system does not know.
+const PRIVATE_AUTHORITY: &str = ": have the system trust the authority that has signed its certificate \
+                                 (update-ca-certificates), or name its file in SSL_CERT_FILE";
+
 /// Why a source gives no keys.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
@@ -46,8 +50,11 @@ fn fetch(url: &str) -> Result<Vec<u8>, SourceError> {
     let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIMEOUT)).max_redirects(0);
     let config = config.tls_config(trusted).build();
     // Without what may be secret, if it should quote the address.
-    let failed =
-        |error: ureq::Error| SourceError::Request(error.to_string().replace(url, without_query(url)));
+    let failed = |error: ureq::Error| {
+        let said = error.to_string().replace(url, without_query(url));
+        let unknown = if said.contains("UnknownIssuer") { PRIVATE_AUTHORITY } else { "" };
+        SourceError::Request(said + unknown)
+    };
     let answer = config.new_agent().get(url).call().map_err(failed)?;
     if answer.status().is_redirection() {
         let location = answer.headers().get("location").and_then(|location| location.to_str().ok());

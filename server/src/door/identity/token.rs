@@ -20,10 +20,13 @@ use driftless_proto::{
 };
 use jsonwebtoken::{crypto, errors::ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
 
 /// Longest id of a user or of a token, bytes. (OpenID Connect Core, section 2, on `sub`.)
 pub(crate) const MAX_ID: usize = names::MAX_USER_ID;
+/// The claim that says the role, unless the configuration names another.
+pub(crate) const ROLE: &str = "role";
 /// Most patterns in `room`, and in each part of `topics`.
 pub(crate) const MAX_ROOMS: usize = 32;
 /// Most patterns in `presence`. (A token has 4 KiB at most, whatever this says.)
@@ -36,6 +39,8 @@ pub(crate) struct Rules {
     pub audience: Option<String>,
     /// The `iss` that they must have. None: any.
     pub issuer: Option<String>,
+    /// The claim that says the role.
+    pub role: String,
     /// How far clocks may be apart.
     pub leeway: Duration,
     /// How far in the future they may expire.
@@ -209,7 +214,7 @@ pub(crate) fn verify(
     let mut error = TokenError::UnknownKey;
     for key in keys.iter().filter(fits) {
         match crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm) {
-            Ok(true) => return rules.identity(claims(message)?, now),
+            Ok(true) => return rules.identity(claims(message, &rules.role)?, now),
             Ok(false) => error = TokenError::Signature,
             Err(e) if matches!(e.kind(), ErrorKind::Base64(_)) => return Err(NOT_BASE64),
             Err(_) => {} // the program around this server checks no such signatures
@@ -218,11 +223,25 @@ pub(crate) fn verify(
     Err(error)
 }
 
-/// What a message says whose signature is right.
-fn claims(message: &str) -> Result<Claims, TokenError> {
+/// What a message says whose signature is right. `role`: the claim with the role.
+fn claims(message: &str, role: &str) -> Result<Claims, TokenError> {
     let claims = message.split('.').nth(1).unwrap_or_default();
     let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| NOT_BASE64)?;
-    serde_json::from_slice(&claims).map_err(|error| TokenError::Claims(error.to_string()))
+    let read = match role {
+        ROLE => serde_json::from_slice(&claims),
+        role => read_with_role(&claims, role),
+    };
+    read.map_err(|error| TokenError::Claims(error.to_string()))
+}
+
+/// The same where [`ROLE`] is the login's own affair, and another claim says the role.
+fn read_with_role(claims: &[u8], role: &str) -> serde_json::Result<Claims> {
+    let mut all: Map<String, Value> = serde_json::from_slice(claims)?;
+    all.remove(ROLE);
+    if let Some(said) = all.remove(role) {
+        all.insert(ROLE.to_owned(), said);
+    }
+    serde_json::from_value(all.into())
 }
 
 const NOT_BASE64: TokenError = TokenError::Malformed("a part is not base64url");

@@ -111,9 +111,26 @@ impl Issuer {
     }
 }
 
+#[test]
+fn another_claim_may_say_the_role() {
+    let issuer = issuers().remove(0);
+    let rules = Rules { role: "game_role".to_owned(), ..rules() };
+    let verified = |more: Value| {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        verify(&issuer.token(&claims), &issuer.keys(), &rules, NOW)
+    };
+    let theirs = verified(json!({ "role": "authenticated" })).unwrap();
+    assert_eq!(theirs.role, Role::Player);
+    let ours = verified(json!({ "role": "authenticated", "game_role": "spectator" })).unwrap();
+    assert_eq!(ours.role, Role::Spectator);
+    assert_eq!(verified(json!({ "game_role": "authenticated" })), Err(TokenError::Role));
+    assert!(matches!(verified(json!({ "game_role": ["admin"] })), Err(TokenError::Claims(_))));
+}
+
 fn rules() -> Rules {
     let (leeway, lifetime) = (Duration::from_secs(10), Duration::from_secs(3600));
-    Rules { audience: None, issuer: None, leeway, lifetime, once: false }
+    Rules { audience: None, issuer: None, role: ROLE.to_owned(), leeway, lifetime, once: false }
 }
 
 fn claims() -> Value {
