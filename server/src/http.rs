@@ -272,6 +272,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
         .app_data(
             web::JsonConfig::default()
                 .limit(MAX_BODY)
+                // (A foreign page is refused by its origin, whatever it sends.)
                 .content_type_required(false)
                 .error_handler(|e, _| ApiError::from(e).into()),
         )

@@ -142,13 +142,9 @@ impl From<JsonPayloadError> for ApiError {
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
             }
-            JsonPayloadError::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
             _ => (StatusCode::BAD_REQUEST, "malformed_json"),
         };
         let message = match &error {
-            JsonPayloadError::ContentType => {
-                "the body must be sent as content-type: application/json".to_owned()
-            }
             JsonPayloadError::Deserialize(error) => error.to_string(),
             error => error.to_string(),
         };
