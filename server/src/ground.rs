@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod api_error;
 pub mod close;
+pub(crate) mod credit;
 mod departed;
 pub mod drain;
 pub mod durability;

@@ -5,7 +5,7 @@ use super::{
     id::EventId,
     wire::{encode, topic},
 };
-use crate::ground::{identity::Identity, source::Source};
+use crate::ground::{credit::Credit, identity::Identity, source::Source};
 use bytes::Bytes;
 use driftless_proto::{
     limits::MAX_PUBLISH,
@@ -40,8 +40,7 @@ pub(super) struct Publications {
     /// The task that publishes, once there is something to publish.
     task: Option<Task>,
     unanswered: usize,
-    credit: f64,
-    credited: Instant,
+    credit: Credit,
 }
 
 #[derive(Debug)]
@@ -63,7 +62,7 @@ type Refusal = (&'static str, String);
 
 impl Publications {
     pub(super) fn new(now: Instant) -> Self {
-        Self { task: None, unanswered: 0, credit: BURST, credited: now }
+        Self { task: None, unanswered: 0, credit: Credit::full(RATE, BURST, now) }
     }
 
     /// Publishes something, or will say why not.
@@ -94,12 +93,10 @@ impl Publications {
         topic: &str,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
-        (self.credit, self.credited) = ((self.credit + passed * RATE).min(BURST), now);
-        if excess || self.credit < 1.0 {
+        self.credit.earn(now);
+        if excess || !self.credit.take() {
             return Err(("too_often", format!("a client may publish {RATE} times a second")));
         }
-        self.credit -= 1.0;
         // (Where users are, the server itself says.)
         if topic.starts_with(PRESENCE) || !identity.topics.may_write(topic) {
             return Err(("forbidden", format!("{} may not publish in topic {topic:?}", identity.user)));

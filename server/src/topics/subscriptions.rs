@@ -12,7 +12,7 @@ use super::{
     watched::{WatchedUser, Watcher},
     wire::{encode, topic},
 };
-use crate::ground::{identity::Identity, shares::Share, source::Source};
+use crate::ground::{credit::Credit, identity::Identity, shares::Share, source::Source};
 use bytes::Bytes;
 use driftless_proto::{
     limits::{MAX_TOPICS, MAX_WATCHED_USERS},
@@ -43,10 +43,9 @@ pub(crate) struct Subscriptions {
     answers: VecDeque<Bytes>,
     publications: Publications,
     /// Topics that it may begin to read.
-    reads: f64,
-    /// Bytes that may be sent. Negative after a long event.
-    credit: f64,
-    credited: Instant,
+    reads: Credit,
+    /// Bytes that may be sent.
+    bytes: Credit,
 }
 
 #[derive(Debug)]
@@ -75,9 +74,8 @@ impl Subscriptions {
             first: 0,
             answers: VecDeque::new(),
             publications: Publications::new(now),
-            reads: READS,
-            credit: BURST,
-            credited: now,
+            reads: Credit::full(READ_RATE, READS, now),
+            bytes: Credit::full(RATE, BURST, now),
         }
     }
 
@@ -100,7 +98,7 @@ impl Subscriptions {
         asked: ReadTopic,
         now: Instant,
     ) {
-        self.earn(now);
+        self.reads.earn(now);
         let ReadTopic { topic: name, after, stop } = asked;
         self.all.retain(|read| *read.name != *name);
         if stop {
@@ -160,10 +158,9 @@ impl Subscriptions {
         if !may_read(topics, identity, name) {
             return Err(("forbidden", forbidden(identity, name)));
         }
-        if self.reads < 1.0 {
+        if !self.reads.take() {
             return Err(("too_often", format!("a client may begin to read {READ_RATE} topics a second")));
         }
-        self.reads -= 1.0;
         let topic = topics.topic(name);
         Ok(Subscription::new(name, topic, Since::of(after), Share::uncounted()))
     }
@@ -194,26 +191,18 @@ impl Subscriptions {
         if !self.due {
             return None;
         }
-        self.earn(now);
+        self.bytes.earn(now);
         let answer = self.answers.pop_front().or_else(|| self.publications.next());
         let message = answer.or_else(|| self.read());
         match &message {
-            Some(message) => self.credit -= message.len() as f64,
+            Some(message) => self.bytes.spend(message.len()),
             None => self.due = false,
         }
         message
     }
 
-    /// Time has passed.
-    fn earn(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
-        self.credit = (self.credit + passed * RATE).min(BURST);
-        self.reads = (self.reads + passed * READ_RATE).min(READS);
-        self.credited = now;
-    }
-
     fn read(&mut self) -> Option<Bytes> {
-        if self.credit <= 0.0 {
+        if !self.bytes.is_left() {
             return None;
         }
         let count = self.all.len();
