@@ -20,6 +20,7 @@
 //! **Events that replace each other** (`latest`) are figures, positions, progress: of those, a topic keeps
 //! the newest only. So whoever is slow gets that, and nothing is missed.
 
+mod cursor;
 mod event;
 mod history;
 mod id;

@@ -2,9 +2,10 @@
 
 use super::{
     Place,
+    cursor::{Cursor, Read},
     event::Event,
     id::{EventId, Since},
-    topic::{At, Next, Topic},
+    topic::Topic,
     watched::WatchedUser,
 };
 use crate::ground::{
@@ -14,7 +15,7 @@ use crate::ground::{
 use driftless_proto::code::CloseCode;
 use std::{
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -30,18 +31,10 @@ pub(crate) struct Reader {
 
 /// A topic that it reads.
 struct Part {
-    topic: Arc<Topic>,
+    cursor: Cursor,
     /// Its key among those who read the topic.
     key: usize,
-    from: From,
     _share: Share,
-}
-
-#[derive(Debug)]
-enum From {
-    /// It has begun nowhere yet.
-    Start(Since),
-    After(At),
 }
 
 /// What a reader gets.
@@ -85,15 +78,20 @@ impl Reader {
         }
         let count = self.parts.len();
         for turn in self.first..self.first + count {
-            let Poll::Ready(step) = self.parts[turn % count].poll(context) else { continue };
+            let Part { cursor, key, .. } = &mut self.parts[turn % count];
+            let Some(read) = cursor.next(Some((*key, context.waker()))) else { continue };
             self.first = (turn + 1) % count;
-            return match step {
-                Step::Over(goodbye) => self.over(goodbye),
-                Step::Begun { .. } => Poll::Ready(step),
-                Step::Event(_) => {
+            return match read {
+                Read::Begun { at, missed_after } => Poll::Ready(Step::Begun { at, missed_after }),
+                Read::Event(event) => {
                     self.place.all.metrics.topic_events_sent.inc();
-                    Poll::Ready(step)
+                    Poll::Ready(Step::Event(event))
                 }
+                Read::Lost => self.over(Goodbye {
+                    code: CloseCode::SlowConsumer,
+                    reason: "the reader was so slow that events it had not read were dropped",
+                    back_in: None,
+                }),
             };
         }
         Poll::Pending
@@ -124,45 +122,12 @@ impl Reader {
 
 impl Part {
     fn new(topic: Arc<Topic>, since: Since, share: Share) -> Self {
-        Self { key: topic.enter(), topic, from: From::Start(since), _share: share }
-    }
-
-    fn poll(&mut self, context: &Context<'_>) -> Poll<Step> {
-        loop {
-            let at = match &self.from {
-                From::After(at) => *at,
-                From::Start(since) => {
-                    let (at, gap) = ready!(self.topic.poll_start(self.key, since, context));
-                    let missed_after = gap.then(|| since.clone());
-                    return self.begin(at, missed_after);
-                }
-            };
-            match ready!(self.topic.poll_next(self.key, at, context)) {
-                Next::Event(event) => {
-                    self.from = From::After(at.to(event.id));
-                    return Poll::Ready(Step::Event(event));
-                }
-                Next::Moved { to, gap: true } => return self.begin(to, Some(Since::After(at.id))),
-                Next::Moved { to, gap: false } => self.from = From::After(to),
-                Next::Lost => {
-                    return Poll::Ready(Step::Over(Goodbye {
-                        code: CloseCode::SlowConsumer,
-                        reason: "the reader was so slow that events it had not read were dropped",
-                        back_in: None,
-                    }));
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, at: At, missed_after: Option<Since>) -> Poll<Step> {
-        self.from = From::After(at);
-        Poll::Ready(Step::Begun { at: at.id, missed_after })
+        Self { key: topic.enter(), cursor: Cursor::new(topic, since), _share: share }
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        self.topic.leave(self.key);
+        self.cursor.topic().leave(self.key);
     }
 }

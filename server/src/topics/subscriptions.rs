@@ -5,10 +5,11 @@
 
 use super::{
     Topics,
+    cursor::{Cursor, Read},
     event::Event,
     id::Since,
     publications::{Publications, Publisher, TooManyWait},
-    topic::{At, Next, Topic},
+    topic::Topic,
     watched::{WatchedUser, Watcher},
     wire::{encode, topic},
 };
@@ -51,18 +52,10 @@ pub(crate) struct Subscriptions {
 #[derive(Debug)]
 struct Subscription {
     name: Arc<str>,
-    topic: Arc<Topic>,
-    from: From,
+    cursor: Cursor,
     /// The version of the topic that was looked at last.
     seen: u64,
     _share: Share,
-}
-
-#[derive(Debug)]
-enum From {
-    /// It has begun nowhere yet.
-    Start(Since),
-    After(At),
 }
 
 impl Subscriptions {
@@ -215,7 +208,7 @@ impl Subscriptions {
 
 impl Subscription {
     fn new(name: &str, topic: Arc<Topic>, since: Since, share: Share) -> Self {
-        Self { name: name.into(), topic, from: From::Start(since), seen: 0, _share: share }
+        Self { name: name.into(), cursor: Cursor::new(topic, since), seen: 0, _share: share }
     }
 
     fn is_of_user(&self) -> bool {
@@ -223,7 +216,7 @@ impl Subscription {
     }
 
     fn read(&mut self) -> Option<Bytes> {
-        let version = self.topic.version();
+        let version = self.cursor.topic().version();
         if version == self.seen {
             return None;
         }
@@ -235,33 +228,14 @@ impl Subscription {
     }
 
     fn look(&mut self) -> Option<Bytes> {
-        loop {
-            let at = match &self.from {
-                From::After(at) => *at,
-                From::Start(since) => {
-                    let (at, gap) = self.topic.start(since)?;
-                    return Some(self.begin(at, if gap { Kind::Gap } else { Kind::Begun }));
-                }
-            };
-            match self.topic.next(at)? {
-                Next::Event(event) => {
-                    self.from = From::After(at.to(event.id));
-                    return Some(event.wire(|event| encode_event(&self.name, event)));
-                }
-                Next::Moved { to, gap: false } => self.from = From::After(to),
-                Next::Moved { to, gap: true } => return Some(self.begin(to, Kind::Gap)),
-                // Not the client's fault: it is told no faster than states allow.
-                Next::Lost => {
-                    let (at, _) = self.topic.start(&Since::After(at.id))?;
-                    return Some(self.begin(at, Kind::Gap));
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, at: At, kind: Kind) -> Bytes {
-        self.from = From::After(at);
-        encode(TopicMessage { kind: kind.into(), id: at.id.to_string(), ..topic(&self.name) })
+        let (at, kind) = match self.cursor.next(None)? {
+            Read::Event(event) => return Some(event.wire(|event| encode_event(&self.name, event))),
+            Read::Begun { at, missed_after: None } => (at, Kind::Begun),
+            Read::Begun { at, missed_after: Some(_) } => (at, Kind::Gap),
+            // Not the client's fault: it is told no faster than states allow.
+            Read::Lost => (self.cursor.skip()?, Kind::Gap),
+        };
+        Some(encode(TopicMessage { kind: kind.into(), id: at.to_string(), ..topic(&self.name) }))
     }
 }
 

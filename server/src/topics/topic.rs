@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
 /// A topic. Readers are places in it, not queues: one that is slow costs what one costs that is not.
@@ -62,6 +62,9 @@ pub(super) enum Next {
     /// It was so slow that what it was to read next has been dropped.
     Lost,
 }
+
+/// A reader that waits: its key, and who is woken.
+pub(super) type Waiter<'a> = (usize, &'a Waker);
 
 impl Topic {
     /// A topic with this history. None: it is not here yet.
@@ -121,35 +124,25 @@ impl Topic {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Where a reader begins, and whether it may have missed something. None: that is not known yet.
-    pub(super) fn start(&self, since: &Since) -> Option<(At, bool)> {
-        let state = self.state.lock();
-        (state.histories > 0).then(|| state.start(since))
-    }
-
-    /// What there is for a reader after a place.
-    pub(super) fn next(&self, at: At) -> Option<Next> {
-        self.state.lock().next(at)
-    }
-
-    /// Where a reader begins, and whether it may have missed something.
-    pub(super) fn poll_start(&self, key: usize, since: &Since, context: &Context<'_>) -> Poll<(At, bool)> {
+    /// Where a reader begins, and whether it may have missed something. None: that is not known yet, and the
+    /// `waiter` will be woken.
+    pub(super) fn start(&self, since: &Since, waiter: Option<Waiter<'_>>) -> Option<(At, bool)> {
         let mut state = self.state.lock();
-        if state.histories > 0 {
-            return Poll::Ready(state.start(since));
+        if state.histories == 0 {
+            state.wait(waiter);
+            return None;
         }
-        state.wait(key, context);
-        Poll::Pending
+        Some(state.start(since))
     }
 
-    /// What there is for a reader after a place.
-    pub(super) fn poll_next(&self, key: usize, at: At, context: &Context<'_>) -> Poll<Next> {
+    /// What there is for a reader after a place. None: nothing yet, and the `waiter` will be woken.
+    pub(super) fn next(&self, at: At, waiter: Option<Waiter<'_>>) -> Option<Next> {
         let mut state = self.state.lock();
-        if let Some(next) = state.next(at) {
-            return Poll::Ready(next);
+        let next = state.next(at);
+        if next.is_none() {
+            state.wait(waiter);
         }
-        state.wait(key, context);
-        Poll::Pending
+        next
     }
 
     /// Wakes all readers.
@@ -194,11 +187,13 @@ impl State {
         }
     }
 
-    fn wait(&mut self, key: usize, context: &Context<'_>) {
-        if let Some(waiting) = self.waiting.get_mut(key) {
+    fn wait(&mut self, waiter: Option<Waiter<'_>>) {
+        if let Some((key, waker)) = waiter
+            && let Some(waiting) = self.waiting.get_mut(key)
+        {
             match waiting {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => *waiting = Some(context.waker().clone()),
+                Some(waiting) => waiting.clone_from(waker),
+                None => *waiting = Some(waker.clone()),
             }
         }
     }
