@@ -3,7 +3,8 @@
 use super::{ApiError, HttpState};
 use crate::{
     config::AdminToken,
-    ground::{rate::Rate, source::Source},
+    door::Knock,
+    ground::{rate::Rate, source::Source, transport_kind::TransportKind},
     metrics::ByReason,
 };
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
@@ -107,6 +108,14 @@ impl FromRequest for Operator {
 /// The source of a request.
 pub(super) fn source(state: &HttpState, request: &HttpRequest) -> Source {
     state.door.source(request.peer_addr(), request.headers())
+}
+
+/// What somebody shows who is no operator. (Whoever has a way of its own to find out who players are sees
+/// them come as by a page's connection.)
+pub(super) fn knock(state: &HttpState, request: &HttpRequest) -> Result<Knock, ApiError> {
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
+    knock.of_request(headers, request.query_string())
 }
 
 fn bearer(request: &HttpRequest) -> Option<&[u8]> {

@@ -2,18 +2,16 @@
 
 use super::{
     ApiError, HttpState,
-    access::source,
+    access::{knock, source},
     body::Object,
     event_stream::{self, wants_events},
     page::Limit,
 };
 use crate::{
-    door::Knock,
     ground::{
         api_error::TRY_AGAIN,
         identity::{Identity, Role},
         places::{NoPlace, Place, Places},
-        transport_kind::TransportKind,
         unique::object_text,
         whole::whole,
     },
@@ -157,12 +155,6 @@ pub(super) async fn may_look(state: &HttpState, request: &HttpRequest) -> Result
     }
     state.door.identify(knock(state, request)?).await?;
     Ok(())
-}
-
-fn knock(state: &HttpState, request: &HttpRequest) -> Result<Knock, ApiError> {
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
-    knock.of_request(headers, request.query_string())
 }
 
 fn forbidden(message: String) -> ApiError {

@@ -2,10 +2,14 @@
 
 mod stream;
 
-use super::{ApiError, HttpState, access::source, event_stream};
+use super::{
+    ApiError, HttpState,
+    access::{knock, source},
+    event_stream,
+};
 use crate::{
-    door::{Denied, Knock},
-    ground::{identity::TopicRights, tenure::Tenure, transport_kind::TransportKind},
+    door::Denied,
+    ground::{identity::TopicRights, tenure::Tenure},
     topics::{EventKind, Message, NotPublished, Reader, Refused, Since},
 };
 use actix_web::{
@@ -174,10 +178,7 @@ async fn who(
     if state.access.is_operator(request) {
         return Ok(None);
     }
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    // Whoever has a way of its own to find out who players are sees them come as by a page's connection.
-    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
-    let knock = knock.of_request(headers, request.query_string())?;
+    let knock = knock(state, request)?;
     let open = right == Right::Read && state.topics.is_open(topic);
     if open && knock.token.is_none() {
         return Ok(None);

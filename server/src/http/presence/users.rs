@@ -1,12 +1,12 @@
 //! Where users are, at all nodes.
 
-use super::super::{ApiError, HttpState, access::source, event_stream::wants_events, topics::follow};
-use crate::{
-    door::{Denied, Knock},
-    ground::{tenure::Tenure, transport_kind::TransportKind},
-    nodes::Unavailable,
-    presence::Whereabouts,
+use super::super::{
+    ApiError, HttpState,
+    access::{knock, source},
+    event_stream::wants_events,
+    topics::follow,
 };
+use crate::{door::Denied, ground::tenure::Tenure, nodes::Unavailable, presence::Whereabouts};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{Method, StatusCode},
@@ -112,9 +112,7 @@ async fn who(
     if state.access.is_operator(request) {
         return Ok(None);
     }
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
-    let tenure = state.door.identify(knock.of_request(headers, request.query_string())?).await?;
+    let tenure = state.door.identify(knock(state, request)?).await?;
     let identity = tenure.identity();
     if identity.user.is_guest() {
         let reason = "where users are is for those with a token: see \"presence\" in the guide";
