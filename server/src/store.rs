@@ -20,7 +20,7 @@
 //! - `damaged-N`: a database that was damaged, with its journal.
 //!
 //! Four threads ([`workers`]) do what may wait for the disk, and none waits for another: one writes
-//! checkpoints ([`keeper`]), one makes the next segment, one has the disk take the journal
+//! checkpoints ([`writer`]), one makes the next segment, one has the disk take the journal
 //! (`--journal-sync`): a *machine* that dies loses what was not synchronised; and one writes who is revoked,
 //! if the disk was full.
 //!
@@ -46,7 +46,6 @@ mod folder;
 pub(crate) mod frames;
 #[cfg(any(test, fuzzed))]
 mod fuzz;
-mod keeper;
 mod log;
 mod machine;
 mod privacy;
@@ -57,6 +56,7 @@ mod row;
 mod troubles;
 mod used;
 mod workers;
+mod writer;
 mod yardstick;
 
 pub use disk::{Disk, Footing};
@@ -89,7 +89,6 @@ use crate::{
 };
 use driftless_sim::Setup;
 use folder::{Damage, Folder};
-use keeper::{Keeper, Pending};
 use log::{Log, Segments};
 use parking_lot::Mutex;
 use std::{
@@ -102,6 +101,7 @@ use std::{
 use tracing::{error, warn};
 use troubles::Troubles;
 use workers::{Chore, Workers};
+use writer::{Pending, Writer};
 
 /// With more bytes of frames since its newest checkpoint, a room is asked for another.
 const LONG: usize = 4 << 20;
@@ -271,10 +271,10 @@ impl Opened {
         let place = Inode::from(std::fs::metadata(&path)?);
         let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
-        let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
+        let mut writer = Writer::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
         let (at, on) = (path.clone(), footing.clone());
         let sync = synchronise(log.clone(), path, footing.disk, intervals.sync, metrics.clone());
-        chores.push(Chore::new(Task::Checkpoints, move |now, last| keeper.work(now, last)));
+        chores.push(Chore::new(Task::Checkpoints, move |now, last| writer.work(now, last)));
         chores.push(Chore::new(
             Task::Segments,
             supply(log.clone(), segments, move || space(&at, &on), metrics.clone(), troubles.clone()),

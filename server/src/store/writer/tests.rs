@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 struct Store {
     place: tempfile::TempDir,
-    keeper: Keeper,
+    writer: Writer,
     pending: Arc<Pending>,
     log: Arc<Log>,
     now: Instant,
@@ -24,8 +24,8 @@ impl Store {
         let mut rows = [row(1)];
         folder.begin(&mut rows, &[]).unwrap();
         let pending = Arc::<Pending>::default();
-        let keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), Arc::new(Metrics::new()));
-        Self { place, keeper, pending, log, now: Instant::now() }
+        let writer = Writer::new(folder, &rows, pending.clone(), log.clone(), Arc::new(Metrics::new()));
+        Self { place, writer, pending, log, now: Instant::now() }
     }
 
     fn path(&self) -> &Path {
@@ -34,7 +34,7 @@ impl Store {
 
     fn write(&mut self) -> io::Result<()> {
         self.now += TOGETHER * 2;
-        self.keeper.work(self.now, false)
+        self.writer.work(self.now, false)
     }
 
     fn put(&self, room: u64) {
@@ -43,8 +43,8 @@ impl Store {
 
     /// The numbers of the rooms that another server finds.
     fn found(self) -> Vec<u64> {
-        let Self { place, keeper, log, .. } = self;
-        drop((keeper, log));
+        let Self { place, writer, log, .. } = self;
+        drop((writer, log));
         let found = Folder::open(place.path(), Footing::default()).unwrap().1;
         found
             .iter()
@@ -88,10 +88,10 @@ fn a_store_whose_rooms_have_stopped_in_order_has_no_journal() {
             store.pending.put("hall".to_owned(), || crate::store::row::tests::row(2, "hall").into());
         }
         store.pending.put("den".to_owned(), || Row { stopped: true, ..row(1) }.into());
-        store.keeper.work(store.now, true).unwrap();
+        store.writer.work(store.now, true).unwrap();
         assert_eq!(path_of(store.path(), 1).exists(), !all);
-        let Store { place, keeper, .. } = store;
-        drop(keeper);
+        let Store { place, writer, .. } = store;
+        drop(writer);
         let (folder, found) = Folder::open(place.path(), Footing::default()).unwrap();
         assert_eq!(found.len(), if all { 1 } else { 2 });
         drop(folder.new_segments().make().unwrap());
@@ -154,8 +154,8 @@ fn what_older_servers_say_of_new_rooms_counts_no_more() {
     let store = Store::new();
     store.log.append(2, crate::store::frames::BEGINNING, &row(2).to_beginning().unwrap());
     let place = {
-        let Store { place, keeper, log, .. } = store;
-        drop((keeper, log));
+        let Store { place, writer, log, .. } = store;
+        drop((writer, log));
         place
     };
     // It is found, and ends; its segment stays.
@@ -177,7 +177,7 @@ fn the_database_is_opened_again_after_an_error() {
     let mut store = Store::new();
     store.put(2);
     let moved = store.path().join("moved");
-    store.keeper.folder.rooms.leave();
+    store.writer.folder.rooms.leave();
     fs::rename(store.path().join("rooms.redb"), &moved).unwrap();
     fs::create_dir(store.path().join("rooms.redb")).unwrap();
     assert!(store.write().is_err());
@@ -200,7 +200,7 @@ fn a_database_that_is_removed_is_noticed_and_begins_anew_with_all_rooms() {
         }
         store.put(1);
         store.now += TOGETHER * 2;
-        store.keeper.work(store.now, last).unwrap();
+        store.writer.work(store.now, last).unwrap();
         assert_eq!(store.found(), [1]);
     }
 }

@@ -45,7 +45,7 @@ struct Since {
 }
 
 /// Writes it.
-pub(super) struct Keeper {
+pub(super) struct Writer {
     folder: Folder,
     pending: Arc<Pending>,
     log: Arc<Log>,
@@ -98,7 +98,7 @@ impl Waiting {
     }
 }
 
-impl Keeper {
+impl Writer {
     /// For a folder whose database has these rooms.
     pub(super) fn new(
         folder: Folder,
