@@ -12,6 +12,8 @@ mod promises;
 mod redis;
 mod room;
 mod scene;
+#[path = "../../tests/util/shrink.rs"]
+mod shrink;
 mod story;
 mod world;
 

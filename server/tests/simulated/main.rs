@@ -16,6 +16,8 @@ mod presence;
 mod process;
 mod promise;
 mod server;
+#[path = "../util/shrink.rs"]
+mod shrink;
 mod store;
 mod story;
 mod told;

@@ -1,5 +1,6 @@
 //! A story: what happens to nodes and their Redis, and when. It comes from a seed, and can be made shorter.
 
+use super::shrink::shortest;
 use fastrand::Rng;
 use std::{fmt, time::Duration};
 
@@ -118,22 +119,8 @@ impl Story {
 
     /// A shorter story of which `fails` is still true.
     pub(super) fn minimised(&self, fails: impl Fn(&Story) -> bool) -> Self {
-        let mut best = self.clone();
-        let mut chunk = best.acts.len().div_ceil(2);
-        while chunk > 0 {
-            let mut at = 0;
-            while at < best.acts.len() {
-                let mut shorter = best.clone();
-                shorter.acts.drain(at..(at + chunk).min(best.acts.len()));
-                if fails(&shorter) {
-                    best = shorter;
-                } else {
-                    at += chunk;
-                }
-            }
-            chunk /= 2;
-        }
-        best
+        let story = |acts: &[Act]| Self { acts: acts.to_vec(), ..*self };
+        story(&shortest(&self.acts, |acts| fails(&story(acts))))
     }
 }
 
