@@ -5,6 +5,7 @@
 //! | [`core`] | a node's lease and rooms: what to ask next, what is owned until when: pure |
 //! | [`ask`] | questions and answers |
 //! | [`script`], `script.lua` | what they do in Redis, each in one atomic call |
+//! | [`inbox`] | what lies there for a node: words of others |
 //! | [`link`], [`way`], [`sentinel`] | the connection |
 //! | [`keeper`] | the thread that asks, and who waits for it |
 //! | [`node`] | what a node says of itself; which one is to have a new room |
@@ -69,6 +70,7 @@
 mod ask;
 mod core;
 mod depot;
+mod inbox;
 mod keeper;
 mod link;
 mod memory;
@@ -108,7 +110,7 @@ pub(crate) use way::{Own, Way};
 
 use self::core::Core;
 use crate::{
-    config::{Config, RedisUrl},
+    config::Config,
     ground::{ownership::Ownership, report::LeaveReason},
     thread,
 };
@@ -125,7 +127,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    runtime::Builder,
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
@@ -268,7 +269,7 @@ impl Nodes {
     /// later.)
     pub(crate) fn start(
         config: &Config,
-        redis: &RedisUrl,
+        way: Way,
         says: Node,
         around: Surroundings,
     ) -> io::Result<Result<Arc<Self>, OtherLease>> {
@@ -290,14 +291,11 @@ impl Nodes {
             arrivals: Mutex::new(Some(arrivals)),
             given: Mutex::default(),
         });
-        let way = Way::new(redis, &config.redis_prefix);
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("nodes".to_owned()).spawn(move || {
+        thread::runs("nodes", async move || {
             thread::prefer_latency();
             let link = Link::new(way, call, replicas, ttl / 2);
-            let keeper =
-                Keeper::new(core, link, around, says, table, (to, wishes), (arrive, known_as)).telling(tell);
-            runtime.block_on(keeper.run());
+            let keeper = Keeper::new(core, link, around, says, table, (to, wishes), (arrive, known_as));
+            keeper.telling(tell).run().await;
         })?;
         Ok(agreed.recv_timeout(JOIN_LIMIT).unwrap_or(Ok(())).map(|()| nodes))
     }

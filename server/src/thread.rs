@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 
-use std::{io, time::Duration};
+use std::{io, thread, time::Duration};
+use tokio::runtime::Builder;
 
 /// Time slice requested by a thread that runs briefly and must run soon, nanoseconds: the minimum that Linux
 /// accepts.
@@ -27,6 +28,16 @@ pub(crate) fn prefer_latency() {
         // Otherwise timers of this thread may be delayed by up to 50 µs to coincide with others.
         libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0);
     }
+}
+
+/// Starts a thread with a runtime of its own, which does this and ends.
+///
+/// # Errors
+/// If the system gives none.
+pub(crate) fn runs(name: &str, work: impl AsyncFnOnce() + Send + 'static) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work()))?;
+    Ok(())
 }
 
 /// Names the calling thread, for people who inspect the process.

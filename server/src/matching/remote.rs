@@ -122,7 +122,7 @@ impl Remote {
         for argument in arguments {
             call.arg(*argument);
         }
-        Ok(self.way.ask(ANSWER, async |connection| call.invoke_async(connection).await).await?)
+        Ok(self.way.call(ANSWER, &call).await?)
     }
 }
 

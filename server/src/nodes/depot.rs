@@ -33,7 +33,7 @@ mod writer;
 use super::{Grant, Hold, Unavailable, script::Call, way::Way};
 use crate::{
     carry,
-    config::{Config, RedisUrl},
+    config::Config,
     ground::{durability::Durability, shared::RoomShared},
     health::Part,
     metrics::Metrics,
@@ -55,10 +55,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{
-    runtime::Builder,
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 use writer::Writer;
 
@@ -121,29 +118,25 @@ struct Sink {
 }
 
 impl Depot {
-    /// Starts the thread that writes and reads.
+    /// Starts the thread that writes and reads, each its own way: rooms that are read are large.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(crate) fn start(
         config: &Config,
-        redis: &RedisUrl,
+        [to_write, to_read]: [Way; 2],
         metrics: Arc<Metrics>,
         health: Arc<Part>,
     ) -> io::Result<Arc<Self>> {
         let (queue, (reads, wanted)) = (Arc::<Queue>::default(), mpsc::unbounded_channel());
         let call = Call::new(&config.redis_prefix, config.lease);
-        // Rooms that are read are large: they have a way of their own.
-        let way = || Way::new(redis, &config.redis_prefix);
-        let (writes, reads_way, limit) = (way(), way(), LIMIT.min(config.lease / 2));
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let limit = LIMIT.min(config.lease / 2);
         let depot = Self { queue: queue.clone(), reads, every: config.checkpoint_every, limit, metrics };
         let metrics = depot.metrics.clone();
-        std::thread::Builder::new().name("depot".to_owned()).spawn(move || {
+        thread::runs("depot", async move || {
             thread::prefer_latency();
-            let flusher = Flusher::new(queue, Writer::new(writes, call.clone(), limit), metrics, health);
-            let read = reader::read(wanted, reads_way, call);
-            runtime.block_on(async { tokio::join!(flusher.run(), read) });
+            let flusher = Flusher::new(queue, Writer::new(to_write, call.clone(), limit), metrics, health);
+            tokio::join!(flusher.run(), reader::read(wanted, to_read, call));
         })?;
         Ok(Arc::new(depot))
     }

@@ -5,7 +5,8 @@ use super::{
     Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
     ask::{Answer, Ask, Failure, Generation, Incarnation, Said},
     core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
-    link::{self, Inbox, Link},
+    inbox::{Inbox, Word},
+    link::{self, Link},
     node::{Load, Node, choose},
     overview::Errand,
     transfer::{Outcome, Query, Transfers},
@@ -408,9 +409,10 @@ impl Keeper {
             }
             Wish::TellLeft { room, to, left } => {
                 let link = self.link.clone();
-                let left = serde_json::to_string(&left).unwrap_or_default();
                 self.asked.push(Box::pin(async move {
-                    link.tell(&to, &format!("left {room} {left}")).await;
+                    if let Err(failure) = link.tell(&to, &Word::Left(room, left)).await {
+                        warn!(%to, %failure, "another node is not told who has left a room on its way there");
+                    }
                     Heard::Nothing
                 }));
             }
@@ -552,17 +554,12 @@ impl Keeper {
     /// Another node has a word with this one.
     fn told(&mut self, text: &str) {
         let now = Instant::now();
-        if let Some(errand) = Errand::read(text) {
-            return (self.around.asked)(errand);
-        }
-        match text.split_once(' ') {
-            Some(("offer", room)) => self.transfers.offered(now, &room.into()),
-            Some(("over", room)) => self.transfers.is_over(now, room),
-            Some(("left", left)) => match left_of(left) {
-                Some((room, left)) => (self.around.left)(room, left),
-                None => warn!(text, "another node says what this one does not understand"),
-            },
-            _ => warn!(text, "another node says what this one does not understand"),
+        match Word::read(text) {
+            Some(Word::Offer(room)) => self.transfers.offered(now, &room),
+            Some(Word::Over(room)) => self.transfers.is_over(now, &room),
+            Some(Word::Left(room, left)) => (self.around.left)(&room, left),
+            Some(Word::Errand(errand)) => (self.around.asked)(errand),
+            None => warn!(text, "another node says what this one does not understand"),
         }
     }
 
@@ -611,12 +608,6 @@ impl Keeper {
         self.told_to_wait = self.told_to_wait.wrapping_add(1);
         Unavailable { why: why.to_owned(), wait: wait + turn * (self.told_to_wait % TURNS) }
     }
-}
-
-/// A room, and who has left it.
-fn left_of(text: &str) -> Option<(&str, Left)> {
-    let (room, left) = text.split_once(' ')?;
-    Some((room, serde_json::from_str(left).ok()?))
 }
 
 const SETTLING: &str =

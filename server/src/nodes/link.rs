@@ -2,22 +2,13 @@
 
 use super::{
     ask::{Answer, Ask, Failure, Incarnation},
+    inbox::{self, Inbox, Word},
     node::Node,
     script::{Call, SCRIPT, answer, is_agreed, parcel},
-    way::{Own, Way},
+    way::Way,
 };
 use redis::{Script, Value};
 use std::time::Duration;
-use tracing::warn;
-
-/// When a connection on which nothing came is taken for lost: Redis answers after a second.
-const LISTEN: Duration = Duration::from_secs(3);
-
-/// How long something lies there for a node, milliseconds: as long as in the script.
-const TOLD_MS: u64 = 10_000;
-
-/// A connection that waits for what concerns this node.
-pub(super) struct Inbox(Own);
 
 /// The connection, and what has come.
 pub(super) type Heard = (Inbox, Option<String>);
@@ -67,27 +58,18 @@ impl Link {
         answer(&said)
     }
 
-    /// Tells another node something that concerns it, which may be lost.
-    pub(super) async fn tell(&self, node: &Incarnation, text: &str) {
-        let inbox = self.call.inbox(node);
-        let mut tell = redis::pipe();
-        tell.cmd("RPUSH").arg(&inbox).arg(text).ignore();
-        tell.cmd("PEXPIRE").arg(&inbox).arg(TOLD_MS).ignore();
-        let told = self.way.ask(self.limit, async |connection| tell.query_async::<()>(connection).await);
-        if let Err(failure) = told.await {
-            warn!(%node, %failure, "another node is not told who has left a room on its way there");
-        }
+    /// Tells another node something that concerns it.
+    pub(super) async fn tell(&self, node: &Incarnation, word: &Word) -> Result<(), Failure> {
+        inbox::tell(&self.way, self.limit, node, word).await
     }
 
-    /// Waits for what concerns this node, for a second at most, over a connection of its own.
+    /// Waits for what concerns this node, for a second at most.
     pub(super) async fn listen(&self, inbox: Option<Inbox>, me: &Incarnation) -> Result<Heard, Failure> {
         let mut inbox = match inbox {
             Some(inbox) => inbox,
-            None => Inbox(self.way.own(self.limit).await?),
+            None => Inbox::open(&self.way, self.limit).await?,
         };
-        let pop = redis::cmd("BLPOP").arg(self.call.inbox(me)).arg(1).to_owned();
-        let popped: Option<(String, String)> =
-            inbox.0.ask(LISTEN, async |connection| pop.query_async(connection).await).await?;
-        Ok((inbox, popped.map(|(_, text)| text)))
+        let text = inbox.next(&self.way, me).await?;
+        Ok((inbox, text))
     }
 }

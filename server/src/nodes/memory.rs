@@ -89,7 +89,7 @@ async fn write(way: &Way, known: &Known, words: &Mutex<Words>) -> Result<(), Fai
         for (user, said, left) in users {
             call.key(revoked_one(way, user)).arg(&**user).arg(millis(*left)).arg(said.to_string());
         }
-        way.ask(LIMIT, async |connection| call.invoke_async::<()>(connection).await).await?;
+        way.call::<()>(LIMIT, &call).await?;
     }
     Ok(())
 }

@@ -4,23 +4,22 @@
 //! | --- | --- |
 //! | `{PREFIX}:looked` | somebody looks at the rooms of all nodes: gone soon after the last look |
 //! | `{PREFIX}:busiest:NODE` | the node's rooms with the most players, while somebody looks |
-//! | `{PREFIX}:inbox:NODE` | what concerns the node; see `script.lua` |
 //!
-//! What is asked of another node is a word in its inbox. It may be lost with Redis, or with the node: whether
-//! it was done shows in what the node says of itself.
+//! What is asked of another node is a word in its [inbox], which may be lost: whether it was done shows in
+//! what the node says of itself.
 
 use super::{
     Nodes, Unavailable,
     ask::{Failure, Incarnation},
+    inbox::{self, Word},
     node::Node,
     way::Way,
 };
-use crate::{clock::millis, config::RedisUrl};
+use crate::{clock::millis, thread};
 use redis::{cmd, pipe};
 use serde::{Deserialize, Serialize};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
-    runtime::Builder,
     select,
     sync::{mpsc, oneshot, watch},
     time::interval,
@@ -35,8 +34,6 @@ const LOOKS: Duration = Duration::from_secs(10);
 const SAY: Duration = Duration::from_secs(1);
 /// How long that counts.
 const COUNTS: Duration = Duration::from_secs(4);
-/// How long a word for another node waits there.
-const WAITS: Duration = Duration::from_secs(10);
 /// Longest time for an answer.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -92,48 +89,20 @@ struct Thread {
     busiest: Box<dyn Fn() -> Busiest + Send>,
 }
 
-impl Errand {
-    /// As a word in an inbox.
-    fn word(&self) -> String {
-        match self {
-            Errand::Drain => "drain .".to_owned(),
-            Errand::Move { room, to: None } => format!("move {room}"),
-            Errand::Move { room, to: Some(to) } => format!("move {room} {to}"),
-        }
-    }
-
-    /// What a word in an inbox says. None: nothing of this.
-    pub(super) fn read(word: &str) -> Option<Self> {
-        match word.split_once(' ')? {
-            ("drain", _) => Some(Errand::Drain),
-            ("move", rest) => {
-                let (room, to) = rest.split_once(' ').map_or((rest, None), |(room, to)| (room, Some(to)));
-                Some(Errand::Move { room: room.into(), to: to.map(str::to_owned) })
-            }
-            _ => None,
-        }
-    }
-}
-
 impl Overview {
     /// Starts the thread that asks Redis, for the node that is now `me`. `busiest`: the rooms here.
     ///
     /// # Errors
     /// If the system gives no thread. (Redis may come later.)
     pub(crate) fn start(
-        url: &RedisUrl,
-        prefix: &str,
+        way: Way,
         lease: Duration,
         me: watch::Receiver<Incarnation>,
         busiest: impl Fn() -> Busiest + Send + 'static,
     ) -> io::Result<Arc<Self>> {
         let (to, wishes) = mpsc::unbounded_channel();
         let (limit, busiest) = (LIMIT.min(lease / 2), Box::new(busiest));
-        let way = Way::new(url, prefix);
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("overview".to_owned()).spawn(move || {
-            runtime.block_on(Thread { way, limit, me, busiest }.run(wishes));
-        })?;
+        thread::runs("overview", async move || Thread { way, limit, me, busiest }.run(wishes).await)?;
         Ok(Arc::new(Self { to }))
     }
 
@@ -162,7 +131,8 @@ impl Thread {
                 wish = wishes.recv() => match wish {
                     Some(Wish::Rooms(tell)) => drop(tell.send(self.rooms().await.map_err(unavailable))),
                     Some(Wish::Tell(to, errand, tell)) => {
-                        drop(tell.send(self.tell(&to, &errand).await.map_err(unavailable)));
+                        let told = inbox::tell(&self.way, self.limit, &to, &Word::Errand(errand)).await;
+                        drop(tell.send(told.map_err(unavailable)));
                     }
                     None => return,
                 },
@@ -212,14 +182,6 @@ impl Thread {
         Ok(rooms)
     }
 
-    async fn tell(&self, to: &Incarnation, errand: &Errand) -> Result<(), Failure> {
-        let inbox = self.key(&format!("inbox:{to}"));
-        let mut tell = pipe();
-        tell.cmd("RPUSH").arg(&inbox).arg(errand.word()).ignore();
-        tell.cmd("PEXPIRE").arg(&inbox).arg(millis(WAITS)).ignore();
-        self.way.ask(self.limit, async |redis| tell.query_async(redis).await).await
-    }
-
     fn key(&self, name: &str) -> String {
         self.way.key(name)
     }
@@ -227,20 +189,4 @@ impl Thread {
 
 fn unavailable(failure: Failure) -> Unavailable {
     Unavailable { why: failure.to_string(), wait: LIMIT }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_asked_of_a_node_is_what_it_reads() {
-        let a_move = |to: Option<&str>| Errand::Move { room: "lobby".into(), to: to.map(str::to_owned) };
-        for errand in [Errand::Drain, a_move(None), a_move(Some("127.0.0.1:7777")), a_move(Some("a b"))] {
-            assert_eq!(Errand::read(&errand.word()), Some(errand));
-        }
-        for other in ["", "drain", "offer lobby", "over lobby"] {
-            assert_eq!(Errand::read(other), None, "{other:?}");
-        }
-    }
 }

@@ -22,7 +22,7 @@ use super::{
     node::Node,
     way::Way,
 };
-use crate::{clock::millis, config::RedisUrl, health::Part, metrics::Metrics, presence::whereabouts::Visit};
+use crate::{clock::millis, health::Part, metrics::Metrics, presence::whereabouts::Visit, thread};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use ledger::{Batch, Do, Ledger, Said};
 use redis::{Script, Value, cmd};
@@ -32,7 +32,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    runtime::Builder,
     select,
     sync::{mpsc, oneshot, watch},
     time::{sleep, sleep_until},
@@ -74,9 +73,7 @@ pub(crate) enum Hint {
 
 /// What the thread needs of the server.
 pub(crate) struct Around {
-    pub url: RedisUrl,
-    /// What the names of keys begin with.
-    pub prefix: String,
+    pub way: Way,
     pub lease: Duration,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Part>,
@@ -129,23 +126,15 @@ impl Abroad {
     /// If the system gives no thread. (Redis may come later.)
     pub(crate) fn start(around: Around, me: watch::Receiver<Incarnation>) -> io::Result<Arc<Self>> {
         let (to, questions) = mpsc::unbounded_channel();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("presence".to_owned()).spawn(move || {
-            let limit = LIMIT.min(around.lease / 2);
-            let thread = Thread {
-                script: Script::new(include_str!("presence.lua")),
-                way: Way::new(&around.url, &around.prefix),
-                limit,
-                me,
-            };
-            let Around { lease, metrics, health, ask_for_all, told, hear, watchers, .. } = around;
-            runtime.block_on(async {
-                select! {
-                    () = thread.answer(questions, &metrics) => {}
-                    () = thread.tell(told, &*ask_for_all, lease, &metrics, &health) => {}
-                    () = thread.listen(watchers, &*hear, LOOK.min(lease / 4)) => {}
-                }
-            });
+        thread::runs("presence", async move || {
+            let Around { way, lease, metrics, health, ask_for_all, told, hear, watchers } = around;
+            let script = Script::new(include_str!("presence.lua"));
+            let thread = Thread { script, way, limit: LIMIT.min(lease / 2), me };
+            select! {
+                () = thread.answer(questions, &metrics) => {}
+                () = thread.tell(told, &*ask_for_all, lease, &metrics, &health) => {}
+                () = thread.listen(watchers, &*hear, LOOK.min(lease / 4)) => {}
+            }
         })?;
         Ok(Arc::new(Self { to }))
     }
@@ -246,7 +235,7 @@ impl Thread {
         for (user, visits) in users {
             call.arg(&**user).arg(visits);
         }
-        let said: String = self.way.ask(self.limit, async |redis| call.invoke_async(redis).await).await?;
+        let said: String = self.way.call(self.limit, &call).await?;
         match &*said {
             "done" => Ok(Said::Done),
             "lost" => Ok(Said::Lost),
@@ -261,7 +250,7 @@ impl Thread {
         for user in users {
             call.arg(&**user);
         }
-        let value: Value = self.way.ask(self.limit, async |redis| call.invoke_async(redis).await).await?;
+        let value: Value = self.way.call(self.limit, &call).await?;
         answer(&value).ok_or_else(|| Failure::Refused(format!("the script has returned {value:?}")))
     }
 

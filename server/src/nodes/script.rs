@@ -77,11 +77,6 @@ impl Call {
         }
         arguments
     }
-
-    /// The key of the list where a node finds what concerns it.
-    pub(super) fn inbox(&self, node: &Incarnation) -> String {
-        format!("{}:inbox:{node}", self.prefix)
-    }
 }
 
 fn operation(ask: &Ask) -> &'static str {

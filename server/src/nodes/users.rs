@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock::millis,
     ground::once::{Elsewhere, Id, Refused},
+    thread,
 };
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
@@ -29,7 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    runtime::Builder,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::sleep,
 };
@@ -110,17 +110,14 @@ impl Users {
         generations: watch::Receiver<Option<Generation>>,
     ) -> io::Result<Arc<Self>> {
         let (to, wishes) = mpsc::unbounded_channel();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let who = format!("{:016x}", getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?);
         let words = Mutex::<Words>::default();
-        std::thread::Builder::new().name("users".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = answer(&way, &who, &words, wishes) => {}
-                    () = listen(&way, &words, &hear) => {}
-                    () = memory::renew(&way, &known, &words, generations) => {}
-                }
-            });
+        thread::runs("users", async move || {
+            tokio::select! {
+                () = answer(&way, &who, &words, wishes) => {}
+                () = listen(&way, &words, &hear) => {}
+                () = memory::renew(&way, &known, &words, generations) => {}
+            }
         })?;
         Ok(Arc::new(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)) }))
     }
@@ -196,8 +193,7 @@ impl Wish {
                 let reserve = Script::new(RESERVE);
                 let mut call = reserve.key(used(way, id));
                 call.arg(who).arg(number).arg(millis(span.min(RESERVED)).max(1));
-                let said: String =
-                    way.ask(LIMIT, async |connection| call.invoke_async(connection).await).await?;
+                let said: String = way.call(LIMIT, &call).await?;
                 let told = tell.send(match &*said {
                     "done" => Ok(()),
                     USED => Err(Refused::Again),
@@ -213,7 +209,7 @@ impl Wish {
                 let use_up = Script::new(USE_UP);
                 let mut call = use_up.key(used(way, id));
                 call.arg(millis(left).max(1));
-                let used = way.ask(LIMIT, async |connection| call.invoke_async(connection).await).await;
+                let used = way.call(LIMIT, &call).await;
                 if used.is_ok() || left.is_zero() {
                     return used;
                 }
@@ -228,8 +224,7 @@ impl Wish {
                 let mut call = say.key(way.key(REVOKED));
                 call.key(revoked_one(way, &user)).arg(MOST).arg(&*user);
                 call.arg(millis(span)).arg(millis(span.max(KNOWN)));
-                let said: String =
-                    way.ask(LIMIT, async |connection| call.invoke_async(connection).await).await?;
+                let said: String = way.call(LIMIT, &call).await?;
                 // Redis may forget it before this node hears it.
                 if let Ok(said) = said.parse() {
                     words.lock().hear(&user, said, span, Instant::now());
@@ -245,7 +240,7 @@ async fn give_back(way: &Way, who: &str, id: Id, number: u64) -> Result<(), Fail
     let give_back = Script::new(GIVE_BACK);
     let mut call = give_back.key(used(way, id));
     call.arg(who).arg(number);
-    way.ask(LIMIT, async |connection| call.invoke_async::<()>(connection).await).await
+    way.call(LIMIT, &call).await
 }
 
 /// Tells what others say, for ever.

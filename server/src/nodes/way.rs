@@ -5,8 +5,8 @@ use crate::config::{At, Config, RedisUrl};
 use futures_util::future::select_ok;
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, InfoDict, IntoConnectionInfo,
-    RedisConnectionInfo, RedisError, RedisResult, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, FromRedisValue, InfoDict, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection,
 };
 use std::time::Duration;
 use tokio::{
@@ -77,6 +77,15 @@ impl Way {
             self.drop_connection(used);
         }
         asked
+    }
+
+    /// Calls a script. The limit is for all of it.
+    pub(crate) async fn call<T: FromRedisValue>(
+        &self,
+        limit: Duration,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Failure> {
+        self.ask(limit, async |connection| call.invoke_async(connection).await).await
     }
 
     /// Another connection.

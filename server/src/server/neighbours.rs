@@ -5,7 +5,7 @@
 use super::StartError;
 use crate::{
     clock,
-    config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
+    config::{Config, PublicUrl, QuicListen, Reached},
     ground::{once::OnceTokens, report::SeatExpired, revocations::Revocations, shared::RoomShared},
     health::{Health, Matters, PartName},
     metrics::Metrics,
@@ -58,7 +58,7 @@ pub(super) type Generations = watch::Receiver<Option<Generation>>;
 /// Joins the other nodes.
 pub(super) fn join(
     config: &Config,
-    redis: &RedisUrl,
+    way: impl Fn() -> Way,
     (address, quic): (SocketAddr, Option<SocketAddr>),
     kinds: Vec<String>,
     registry: &Arc<Registry>,
@@ -102,11 +102,11 @@ pub(super) fn join(
         taken,
     };
     let part = health.part(PartName::Store, Matters::ToOperators);
-    let depot = Depot::start(config, redis, metrics.clone(), part)?;
-    let nodes = Nodes::start(config, redis, says, around)?;
+    let depot = Depot::start(config, [way(), way()], metrics.clone(), part)?;
+    let nodes = Nodes::start(config, way(), says, around)?;
     let nodes = nodes.map_err(|other| StartError::Lease(other.to_string()))?;
     let busiest = busiest(registry.clone());
-    let overview = Overview::start(redis, &config.redis_prefix, config.lease, nodes.me(), busiest)?;
+    let overview = Overview::start(way(), config.lease, nodes.me(), busiest)?;
     Ok(Joined { nodes, depot, overview, taken: takes_over, asked, generations })
 }
 

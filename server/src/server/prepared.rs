@@ -278,7 +278,8 @@ impl Prepared {
         let nodes = config.redis.as_ref().map(|redis| {
             let kinds = server.games.iter().map(|game| game.name().to_owned()).collect();
             let addresses = (address, quic.as_ref().map(|quic| quic.address()));
-            neighbours::join(&config, redis, addresses, kinds, &registry, &metrics, &health)
+            let way = || Way::new(redis, &config.redis_prefix);
+            neighbours::join(&config, way, addresses, kinds, &registry, &metrics, &health)
         });
         let (nodes, depot, overview, taken, asked, generations) = match nodes.transpose()? {
             Some(Joined { nodes, depot, overview, taken, asked, generations }) => {
@@ -322,13 +323,12 @@ impl Prepared {
             neighbours::share_users(way, &registry, revocations, once, generations)
         });
         let users = users.transpose()?;
-        let abroad = nodes.as_ref().zip(config.redis.as_ref()).map(|(nodes, redis)| {
+        let abroad = nodes.as_ref().zip(Way::of(&config)).map(|(nodes, way)| {
             let health = health.part(PartName::Presence, Matters::ToOperators);
             let watchers = topics.watched().any();
             let all = presence.clone();
             let around = PresenceAround {
-                url: redis.clone(),
-                prefix: config.redis_prefix.clone(),
+                way,
                 lease: config.lease,
                 metrics: metrics.clone(),
                 health,

@@ -27,7 +27,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    runtime::Builder,
     select,
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::sleep,
@@ -139,7 +138,6 @@ impl Remote {
     ) -> io::Result<Self> {
         let (to, wishes) = mpsc::unbounded_channel();
         let reads = Arc::<Reads>::default();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let state = State {
             keys: Keys::new(around.way.prefix()),
             around,
@@ -152,16 +150,14 @@ impl Remote {
             begin: Notify::new(),
             lost: Notify::new(),
         };
-        std::thread::Builder::new().name("topics".to_owned()).spawn(move || {
+        thread::runs("topics", async move || {
             thread::prefer_latency();
-            runtime.block_on(async {
-                select! {
-                    () = state.publish_all(wishes) => {}
-                    () = state.follow() => {}
-                    () = state.look_for_more() => {}
-                    () = state.look_for_redis() => {}
-                }
-            });
+            select! {
+                () = state.publish_all(wishes) => {}
+                () = state.follow() => {}
+                () = state.look_for_more() => {}
+                () = state.look_for_redis() => {}
+            }
         })?;
         Ok(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)), reads })
     }

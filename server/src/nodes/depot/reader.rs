@@ -44,8 +44,7 @@ pub(super) async fn read(mut wanted: mpsc::UnboundedReceiver<Reading>, way: Way,
                     let mut read = script.prepare_invoke();
                     read.key(call.key()).arg(&call.prefix);
                     read.arg(&*room).arg(&*node.0).arg(epoch);
-                    let asked = way.ask(limit, async |connection| read.invoke_async(connection).await);
-                    let _ = tell.send(kept(asked.await).await);
+                    let _ = tell.send(kept(way.call(limit, &read).await).await);
                 });
             }
         }

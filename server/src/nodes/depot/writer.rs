@@ -65,8 +65,7 @@ impl Writer {
             }
         }
         let limit = self.limit + limit(bytes(writes));
-        let said = self.way.ask(limit, async |connection| call.invoke_async(connection).await).await?;
-        outcomes(&said)
+        outcomes(&self.way.call(limit, &call).await?)
     }
 }
 
