@@ -356,7 +356,7 @@ impl Matchmaker {
         let matchmaker = self.clone();
         let finding = actix_rt::spawn(async move {
             let result = matchmaker.find_or_make(wish).await;
-            matchmaker.metrics.matches.inc(match &result {
+            matchmaker.metrics.matching.matches.inc(match &result {
                 Ok(Match { made: false, .. }) => "found",
                 Ok(Match { made: true, .. }) => "made",
                 Err(_) => "refused",

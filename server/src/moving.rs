@@ -147,13 +147,13 @@ impl Mover {
             let moved = mover.try_give(&name, to.as_deref()).await;
             match &moved {
                 Ok(Gone { node, stood }) => {
-                    mover.metrics.migrations.inc("moved");
+                    mover.metrics.nodes.migrations.inc("moved");
                     let stood_ms = stood.as_millis() as u64;
                     info!(room = name, node = node.name, stood_ms, "the room goes on at another node");
                 }
                 Err(why) => {
                     if MIGRATIONS_FAILED.contains(&why.name()) {
-                        mover.metrics.migrations.inc(why.name());
+                        mover.metrics.nodes.migrations.inc(why.name());
                     }
                     warn!(room = name, %why, "the room has not moved");
                 }

@@ -242,7 +242,7 @@ impl Registry {
                 let listed = start();
                 // It died without calling `room_ended`, so this does what that would have done.
                 self.seats.retain(|_, seat| !seat.room.is(&ended.get().room));
-                self.metrics.rooms.dec();
+                self.metrics.rooms.current.dec();
                 ended.insert(listed.clone());
                 (listed, Found::Started)
             }
@@ -300,12 +300,12 @@ impl Listing for Registry {
         let user = User::with_id(seat.user.clone());
         let place = SeatPlace { player: seat.player, name: seat.room.name.clone(), room, user };
         self.seats.insert(seat.token, place);
-        self.metrics.players.inc();
+        self.metrics.rooms.players.inc();
     }
 
     fn seat_ended(&self, token: &ResumeToken) {
         if self.seats.remove(token).is_some() {
-            self.metrics.players.dec();
+            self.metrics.rooms.players.dec();
         }
     }
 
@@ -319,8 +319,8 @@ impl Listing for Registry {
             ends
         };
         if self.rooms.remove_if(&room.name, ends).is_some() {
-            self.metrics.rooms.dec();
-            reason.into_iter().for_each(|reason| self.metrics.rooms_ended.inc(reason));
+            self.metrics.rooms.current.dec();
+            reason.into_iter().for_each(|reason| self.metrics.rooms.ended.inc(reason));
             if is_nearly_empty(self.rooms.len(), self.rooms.capacity()) {
                 self.rooms.shrink_to_fit();
             }

@@ -260,7 +260,7 @@ impl Opened {
         let damaged = folder.begin(&mut rows, aside)?;
         made.keep();
         if let Some(Damage { kept, why }) = damaged {
-            metrics.store_failures.inc("damaged");
+            metrics.store.failures.inc("damaged");
             error!(
                 why,
                 kept = %kept.display(),
@@ -322,7 +322,7 @@ fn supply(
         let refused = log.take_refused();
         // While the disk fails, that has been said.
         if refused > 0 && !troubles.are_there() {
-            metrics.store_failures.inc("frame");
+            metrics.store.failures.inc("frame");
             warn!(
                 frames = refused,
                 "the journal's next segment was late: until their next checkpoints, some rooms have no journal"
@@ -353,7 +353,7 @@ fn synchronise(
     let mut synchronised = clock::now();
     move |now, last| {
         let unsynchronised = log.unsynchronised();
-        metrics.journal_unsynchronised.set(unsynchronised as i64);
+        metrics.store.journal_unsynchronised.set(unsynchronised as i64);
         if every.is_zero() {
             log.let_go();
         } else if unsynchronised > 0 && (last || now.saturating_duration_since(synchronised) >= every) {
@@ -436,7 +436,7 @@ impl Store {
 
 impl CheckpointSink for RoomSink {
     fn put(&self, carried: Carried, took: Duration) {
-        self.metrics.checkpoint_duration.observe(took);
+        self.metrics.store.checkpoint_duration.observe(took);
         let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
         let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false, self.sync);
         // Nothing of the room comes after it and before this one.

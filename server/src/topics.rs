@@ -197,7 +197,7 @@ impl Topics {
         let published = published.await;
         match (&published, of) {
             (Ok(_), _) => {
-                self.metrics.topic_events.inc();
+                self.metrics.topics.events.inc();
             }
             (Err(NotPublished::TooManyTopics(_)), Some(of)) => self.spread.takes_back(now, of, name),
             // It may be published all the same.
@@ -276,7 +276,7 @@ impl Topics {
             remote.follow(Arc::clone(&name), Arc::downgrade(&topic));
         }
         known.topics.insert(name, Found { topic: topic.clone(), has_history: false, unread: None });
-        self.metrics.topics.set(known.topics.len() as i64);
+        self.metrics.topics.known.set(known.topics.len() as i64);
         topic
     }
 
@@ -295,7 +295,7 @@ impl Topics {
         let found = topics.entry(name.into()).or_insert_with(new);
         found.has_history = true;
         let topic = found.topic.clone();
-        self.metrics.topics.set(topics.len() as i64);
+        self.metrics.topics.known.set(topics.len() as i64);
         Ok(topic)
     }
 
@@ -341,7 +341,7 @@ impl Topics {
             false
         });
         *histories = topics.values().filter(|found| found.has_history).count();
-        self.metrics.topics.set(known.topics.len() as i64);
+        self.metrics.topics.known.set(known.topics.len() as i64);
     }
 
     fn now_ms(&self) -> u64 {

@@ -102,7 +102,7 @@ impl Finder {
     /// Nobody knows, because Redis does not answer.
     pub(crate) async fn find(&self, users: &[Arc<str>]) -> Result<Vec<Whereabouts>, Unavailable> {
         let found = self.try_find(users).await;
-        self.metrics.presence_questions.inc(if found.is_ok() { "answered" } else { "unavailable" });
+        self.metrics.nodes.presence_questions.inc(if found.is_ok() { "answered" } else { "unavailable" });
         found
     }
 

@@ -297,7 +297,7 @@ fn random_bytes_end_nothing_but_their_own_connection() {
         }
     }
     until("nobody is left but the witness", || server.connections() == 1 && server.players() == 1);
-    assert_eq!(server.running().metrics().rooms_ended.get("failed"), 0);
+    assert_eq!(server.running().metrics().rooms.ended.get("failed"), 0);
     witness.plays_on();
     assert_eq!(server.get("/readyz").status, 200);
 }

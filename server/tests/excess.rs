@@ -111,7 +111,7 @@ fn one_players_inputs_silence_nobody() {
     for kind in BOTH {
         acts_too_much(&server, || Link::connect(kind, server.quic()));
     }
-    assert!(server.running().metrics().excess_dropped.get() > 0, "and it is counted");
+    assert!(server.running().metrics().rooms.excess_dropped.get() > 0, "and it is counted");
 }
 
 /// Waits for all of these events, in order.
@@ -162,7 +162,7 @@ fn accomplices_who_shout_close_nobody_and_keep_nobody_from_speaking() {
             (told.filler.len() == 10 + round as usize).then_some(())
         });
     }
-    assert!(server.running().metrics().excess_dropped.get() > 0, "those who shout are refused");
+    assert!(server.running().metrics().rooms.excess_dropped.get() > 0, "those who shout are refused");
     for player in &mut shouting {
         player.next_tick();
     }

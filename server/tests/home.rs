@@ -85,7 +85,7 @@ fn play_while_moving<W: Wire>(server: &TestServer, mut ann: Player<W>, mut bob: 
         last = tick;
     }
     drop(restless);
-    assert!(server.running().metrics().rooms_moved.get() > 100);
+    assert!(server.running().metrics().rooms.moved.get() > 100);
     assert_eq!(server.players(), 2);
     for mut player in [ann, bob] {
         player.leave();
@@ -163,7 +163,7 @@ fn who_comes_goes_and_comes_back_while_a_room_moves_is_counted_right() {
         "{seen}"
     );
     resident.wait_ticks(10);
-    assert!(server.running().metrics().rooms_moved.get() > 100);
+    assert!(server.running().metrics().rooms.moved.get() > 100);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_room_that_is_to_move_to_where_it_is_can_still_close_its_connections() {
     assert!(server.operate("DELETE", &kicked, "").status < 300);
     assert_eq!(ann.ended(), CloseCode::Kicked);
     until("the seat is free", || server.players() == 0);
-    assert_eq!(server.running().metrics().rooms_moved.get(), 0);
+    assert_eq!(server.running().metrics().rooms.moved.get(), 0);
 }
 
 #[test]
@@ -228,12 +228,12 @@ fn two_rooms_that_are_heavy_live_apart_from_one_another() {
         player.command(&Ask { block_ms: 30, ..Ask::default() });
         player
     });
-    until("both have moved", || server.running().metrics().rooms_moved.get() == 2);
+    until("both have moved", || server.running().metrics().rooms.moved.get() == 2);
     // In the time that one room alone takes.
     let (before, start) = ([ann.next_tick(), bob.next_tick()], Instant::now());
     while ann.next_tick() < before[0] + 40 || bob.next_tick() < before[1] + 40 {}
     assert!(start.elapsed() < Duration::from_secs(5));
-    assert_eq!(server.running().metrics().rooms_moved.get(), 2);
+    assert_eq!(server.running().metrics().rooms.moved.get(), 2);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_room_that_lives_apart_reaches_its_players_and_they_it() {
     let server = with_obedient(threads(2));
     let mut ann = Player::join_as(server.address(), join_as("ann"));
     ann.command(&Ask { block_ms: 25, ..Ask::default() });
-    until("it lives apart", || server.running().metrics().rooms_moved.get() == 1);
+    until("it lives apart", || server.running().metrics().rooms.moved.get() == 1);
     let mut bob = Player::join_as(server.address(), join_as("bob"));
     let from = bob.next_tick();
     ann.command(&Ask { tell: 1, bytes: 10, ..Ask::default() });

@@ -187,7 +187,7 @@ fn order(player: &mut Player, what: &str, times: u32) {
 
 /// Orders, and waits until the room has asked for it, so that each order is in a tick of its own.
 fn order_now(server: &TestServer, player: &mut Player, what: &str, times: u32) {
-    let jobs = &server.running().metrics().jobs;
+    let jobs = &server.running().metrics().rooms.jobs;
     let before = jobs.get();
     order(player, what, times);
     until("it is asked for", || jobs.get() == before + u64::from(times));
@@ -245,9 +245,9 @@ fn what_came_of_a_job_is_heard_in_a_later_tick_and_replayed_without_a_handler() 
     ann.leave();
     bob.leave();
     let metrics = server.running().metrics().clone();
-    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
+    until("the room has ended", || metrics.rooms.ended.get("empty") == 1);
     drop(server);
-    assert_eq!(replayed(folder.path()), Verdict::Same { ticks: metrics.ticks.get() });
+    assert_eq!(replayed(folder.path()), Verdict::Same { ticks: metrics.rooms.ticks.get() });
 }
 
 // Promise 1: a refused command is not recorded, so the next one must not notice it either.
@@ -368,9 +368,9 @@ fn a_handler_that_blocks_keeps_no_room_waiting_and_no_deadline() {
     let metrics = server.running().metrics();
     assert_eq!([(); 64].map(|()| heard(&mut ann)), ["TimedOut"; 64].map(str::to_owned));
     assert_eq!(blocked.load(Relaxed), 16, "the others were never begun");
-    assert!(metrics.job_duration.counts().iter().sum::<u64>() >= 64);
-    let ticks = metrics.ticks.get();
-    until("the room goes on", || metrics.ticks.get() > ticks + 10);
+    assert!(metrics.rooms.job_duration.counts().iter().sum::<u64>() >= 64);
+    let ticks = metrics.rooms.ticks.get();
+    until("the room goes on", || metrics.rooms.ticks.get() > ticks + 10);
     // Once the blocked threads are free, everything is as before.
     until("a thread is free", || {
         order(&mut ann, "copy", 1);
@@ -385,16 +385,16 @@ fn a_room_that_has_moved_or_ended_is_no_trouble_for_its_jobs() {
     let metrics = server.running().metrics().clone();
     let mut ann = player(&server);
     order(&mut ann, "wait", 1);
-    until("it is being done", || metrics.jobs.get() == 2);
+    until("it is being done", || metrics.rooms.jobs.get() == 2);
     assert!(server.running().move_room("lobby"));
-    until("the room has moved", || metrics.rooms_moved.get() > 0);
+    until("the room has moved", || metrics.rooms.moved.get() > 0);
     office.go.add_permits(1);
     assert_eq!(heard(&mut ann), "wait!");
 
     // What it asks for in its last step is done, but nobody is left to hear the result.
     let done = office.done.load(Relaxed);
     ann.command(&Order { what: "wait".into(), times: 3, last: true });
-    until("the room has ended", || metrics.rooms_ended.get("game_ended") == 1);
+    until("the room has ended", || metrics.rooms.ended.get("game_ended") == 1);
     office.go.add_permits(3);
     until("it is done", || office.done.load(Relaxed) == done + 3);
     // Nor does another room with the same name hear it.
@@ -411,7 +411,7 @@ fn a_server_that_stops_first_does_what_was_asked() {
     let mut ann = player(&server);
     until("the job of the join is done", || office.done.load(Relaxed) == 1);
     order(&mut ann, "wait", 1);
-    until("it is being done", || metrics.jobs.get() == 2);
+    until("it is being done", || metrics.rooms.jobs.get() == 2);
     let go = office.go.clone();
     let opens = thread::spawn(move || {
         ann.ended();

@@ -148,7 +148,7 @@ fn who_asks_for_what_there_is_not_is_told_by_code() {
         assert_eq!(refused(&server, wire::Join { protocol, ..join("lobby") }), CloseCode::UnsupportedVersion);
     }
     assert_eq!(refused(&server, join("other")), CloseCode::ServerFull, "all rooms are in use");
-    assert_eq!((server.players(), server.running().metrics().rooms.get()), (1, 1));
+    assert_eq!((server.players(), server.running().metrics().rooms.current.get()), (1, 1));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn an_unknown_kind_makes_no_room() {
         refused(&server, wire::Join { kind: "chess".into(), ..join("board") }),
         CloseCode::UnknownKind
     );
-    assert_eq!(server.running().metrics().rooms.get(), 0);
+    assert_eq!(server.running().metrics().rooms.current.get(), 0);
     util::until("the connection is gone", || server.connections() == 0);
 }
 

@@ -94,13 +94,13 @@ fn the_winners_rank_is_told_to_all_and_replayed_without_a_database() {
     ann.leave();
     bob.leave();
     let metrics = server.running().metrics().clone();
-    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
+    until("the room has ended", || metrics.rooms.ended.get("empty") == 1);
     drop(server);
     fs::remove_file(file).unwrap();
     let recording = fs::read_dir(recordings).unwrap().next().unwrap().unwrap().path();
     let recording = BufReader::new(File::open(recording).unwrap());
     let (_, verdict) = replay(recording, &[GameKind::of::<Buttons>()]).unwrap();
-    assert_eq!(verdict, Verdict::Same { ticks: metrics.ticks.get() });
+    assert_eq!(verdict, Verdict::Same { ticks: metrics.rooms.ticks.get() });
 }
 
 #[test]

@@ -274,10 +274,10 @@ fn a_room_that_nobody_comes_for_ends_and_is_not_made_again_by_a_late_join() {
     let server = TestServer::start(Config { linger: Duration::ZERO, reservation: lasts, ..config() });
     let found = matched(&server, &json!({ "kind": "arena" }));
     let start = Instant::now();
-    until("the room has ended", || server.running().metrics().rooms_ended.get("empty") == 1);
+    until("the room has ended", || server.running().metrics().rooms.ended.get("empty") == 1);
     assert!(start.elapsed() > lasts - Duration::from_millis(200), "it has waited");
     assert_eq!(refused(&server, join_for(&found, 0)), CloseCode::NoSuchRoom);
-    assert_eq!(server.running().metrics().rooms.get(), 0);
+    assert_eq!(server.running().metrics().rooms.current.get(), 0);
 }
 
 #[test]
@@ -505,7 +505,7 @@ fn whoever_stops_reading_what_becomes_of_a_ticket_is_matched_only_after_coming_b
         assert_eq!(stream.next().unwrap().name.as_deref(), Some("waiting"));
         stream
     };
-    let waiting = || server.running().metrics().tickets_waiting.get();
+    let waiting = || server.running().metrics().matching.tickets_waiting.get();
     let one = watch();
     let two = watch();
     until("she waits", || waiting() == 1);

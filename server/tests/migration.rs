@@ -421,7 +421,7 @@ fn whoever_goes_with_a_room_in_a_drain_is_told_where_and_nothing_else() {
         crowd.watch(a.address(), &name);
     }
     let (players, all) = (ROOMS * 6, ROOMS * 8);
-    let watch = |node: &TestServer| node.running().metrics().spectators.get() == 2 * ROOMS as i64;
+    let watch = |node: &TestServer| node.running().metrics().rooms.spectators.get() == 2 * ROOMS as i64;
     until("all play and watch", || a.players() == players as i64 && watch(&a));
     actix_rt::System::new().block_on(a.running().drain());
     let told = |reason| a.disconnects(reason);
@@ -458,13 +458,13 @@ fn a_room_that_cannot_go_stays_and_its_operator_is_told_why() {
     let single = TestServer::with(config(), GameKind::of::<Ledger>());
     assert_eq!(refused(&single, "hall", "{}"), is(409, "single_node"));
     plays(&a, "hall");
-    assert_eq!(a.running().metrics().migrations.get("node_unable"), 1);
+    assert_eq!(a.running().metrics().nodes.migrations.get("node_unable"), 1);
     // Any node is the one that has its game.
     let (status, said) = move_to(&a, "hall", "");
     assert_eq!((status, said["node"].as_str()), (200, Some("b")), "{said}");
     crowd.all_back(1);
     plays(&b, "hall");
-    assert_eq!(a.running().metrics().migrations.get("moved"), 1);
+    assert_eq!(a.running().metrics().nodes.migrations.get("moved"), 1);
     let (players, _) = crowd.end();
     assert!(players.iter().all(|player| player.missed == 0 && player.resumed == 1));
 }

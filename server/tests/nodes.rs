@@ -84,7 +84,7 @@ fn a_client_that_knocks_anywhere_gets_to_the_room() {
         wait(client.leave()).unwrap();
     }
     assert_eq!(a.running().registry().len(), 1);
-    assert_eq!(b.running().metrics().moved.get(), 3);
+    assert_eq!(b.running().metrics().nodes.moved.get(), 3);
     // Spectators, too; but they make none.
     let watching = wait(Client::connect(options(b.address(), "lobby").spectate())).unwrap();
     assert!(watching.welcome().unwrap().spectating);
@@ -266,7 +266,7 @@ fn a_redis_that_has_forgotten_everything_is_told_again() {
     assert!(redis.says("FLUSHALL").unwrap().starts_with("+OK"));
     let moved = join(&options(b.address(), "lobby"));
     assert_eq!((a.running().registry().len(), b.running().registry().len()), (1, 0));
-    assert_eq!(a.running().metrics().leases_lost.get(), 0);
+    assert_eq!(a.running().metrics().nodes.leases_lost.get(), 0);
     wait(async {
         for _ in 0..20 {
             assert!(!matches!(client.next().await.unwrap(), Event::Disconnected { .. }));
@@ -310,7 +310,7 @@ fn a_player_who_comes_back_elsewhere_after_redis_has_forgotten_everything_finds_
             drop(stranger);
         }
         assert_eq!(
-            (a.running().metrics().leases_lost.get(), b.running().metrics().leases_lost.get()),
+            (a.running().metrics().nodes.leases_lost.get(), b.running().metrics().nodes.leases_lost.get()),
             (0, 0)
         );
     }

@@ -175,7 +175,7 @@ fn a_room_with_nobody_but_npcs_is_empty_and_ends() {
     ann.wait_presence("Bot 3", Change::Joined);
     ann.leave();
     let metrics = server.running().metrics().clone();
-    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
+    until("the room has ended", || metrics.rooms.ended.get("empty") == 1);
     until("no ghosts", || {
         let presence = server.get("/v1/presence").json();
         (&presence["players"], &presence["npcs"], &presence["member_count"])
@@ -185,7 +185,7 @@ fn a_room_with_nobody_but_npcs_is_empty_and_ends() {
     let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let recording = BufReader::new(File::open(file).unwrap());
     let (_, verdict) = replay(recording, &[GameKind::of::<Table>()]).unwrap();
-    assert_eq!(verdict, Verdict::Same { ticks: metrics.ticks.get() });
+    assert_eq!(verdict, Verdict::Same { ticks: metrics.rooms.ticks.get() });
 }
 
 const MAX_PLAYERS: u32 = 4;

@@ -42,7 +42,7 @@ fn a_room_is_made_with_options_that_its_game_takes() {
     }
     assert_eq!(made("3").status, 400);
     assert!(server.running().registry().is_empty(), "a refused room is not kept");
-    assert_eq!(server.running().metrics().rooms_ended.get("refused"), 3);
+    assert_eq!(server.running().metrics().rooms.ended.get("refused"), 3);
     assert_eq!(made(r#"{"respawn_s": 60}"#).status, 201);
     assert_eq!(made("{}").error_code(), "room_exists");
 }

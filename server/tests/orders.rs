@@ -89,7 +89,7 @@ fn when_a_game_ends_its_room_all_get_the_last_state_and_what_was_told_with_it() 
         assert_eq!(to_the_end(other), (steps, vec![1], "as asked".to_owned()));
     }
     until("the room is gone", || server.running().registry().is_empty() && server.players() == 0);
-    assert_eq!(server.running().metrics().rooms_ended.get("game_ended"), 1);
+    assert_eq!(server.running().metrics().rooms.ended.get("game_ended"), 1);
     // The name is free again: this is another room.
     assert_eq!(player(&server, "lobby").number(), 1);
 }

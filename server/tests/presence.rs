@@ -220,7 +220,7 @@ fn who_goes_before_the_welcome_leaves_no_ghost() {
         }
     }
     until("nobody is left", || server.connections() == 0 && server.players() == 0);
-    until("no room is left", || server.running().metrics().rooms.get() == 0);
+    until("no room is left", || server.running().metrics().rooms.current.get() == 0);
     let seen = presence(&server);
     assert_eq!((&seen["players"], &seen["member_count"]), (&0.into(), &0.into()), "{seen}");
 }

@@ -159,7 +159,7 @@ fn repeated_inputs_are_taken_once() {
             client(Body::Input(wire::Input { sequence, previous, ..wire::Input::default() }))
         };
         util::eventually("the welcome", || matches!(link.recv(), Came::Reliable(_)).then_some(()));
-        let before = server.running().metrics().inputs.get();
+        let before = server.running().metrics().rooms.inputs.get();
         // 1 and 2 are lost, 5 comes twice, 4 comes late.
         for message in [input(3, 2), input(5, 4), input(5, 4), input(4, 3)] {
             link.send_datagram(&message).unwrap();
@@ -168,13 +168,13 @@ fn repeated_inputs_are_taken_once() {
             Some((_, server_message::Body::State(state))) => (state.input == 5).then_some(()),
             _ => None,
         });
-        until("all are counted", || server.running().metrics().inputs.get() >= before + 5);
+        until("all are counted", || server.running().metrics().rooms.inputs.get() >= before + 5);
         link.send_datagram(&client(Body::Ping(wire::Ping { time_us: 9 }))).unwrap();
         util::eventually("the pong", || match lane(&link.recv()) {
             Some((_, server_message::Body::Pong(pong))) => (pong.time_us == 9).then_some(()),
             _ => None,
         });
-        assert_eq!(server.running().metrics().inputs.get(), before + 5, "and no others");
+        assert_eq!(server.running().metrics().rooms.inputs.get(), before + 5, "and no others");
     }
 }
 
@@ -247,7 +247,7 @@ fn a_seat_moves_from_one_transport_to_another() {
         });
         assert_eq!((welcome.player, welcome.resumed), (number, true));
     }
-    assert_eq!(server.running().metrics().resumes.get("resumed"), 3);
+    assert_eq!(server.running().metrics().rooms.resumes.get("resumed"), 3);
     assert_eq!(socket.close_code(), Some(CloseCode::Replaced.number()), "the seat has one connection");
 }
 

@@ -35,7 +35,7 @@ fn beside_a_player(config: Config, fault: impl Fn(Kind, &TestServer)) {
         fault(kind, &server);
         other.wait_ticks(5);
         until("the places are given back", || {
-            server.running().metrics().players.get() >= 1 && open(&server) == 1
+            server.running().metrics().rooms.players.get() >= 1 && open(&server) == 1
         });
         other.stop().leave();
         until("the last place is given back", || open(&server) == 0);

@@ -356,7 +356,7 @@ fn a_connection_goes_on_from_another_port() {
         player.chat("still here");
         assert_eq!(player.next_chat().1, "still here");
         player.leave();
-        until("the place is given back", || server.running().metrics().players.get() == 0);
+        until("the place is given back", || server.running().metrics().rooms.players.get() == 0);
     }
-    assert_eq!(server.running().metrics().resumes.get("resumed"), 0, "it was one connection all along");
+    assert_eq!(server.running().metrics().rooms.resumes.get("resumed"), 0, "it was one connection all along");
 }

@@ -56,8 +56,8 @@ fn play(folder: &Path) -> (PathBuf, u64) {
     ann.leave();
     bob.leave();
     let metrics = server.running().metrics();
-    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
-    let ticks = metrics.ticks.get();
+    until("the room has ended", || metrics.rooms.ended.get("empty") == 1);
+    let ticks = metrics.rooms.ticks.get();
     let files = files(folder);
     let [file] = &files[..] else { panic!("one recording a room: {files:?}") };
     // A thread of its own writes it: it is complete at the latest when the server has stopped.
@@ -190,8 +190,8 @@ fn two_servers_in_one_folder_write_files_of_their_own() {
         assert!(matches!(verdict(&file), Verdict::Same { ticks } if ticks >= 60));
     }
     for metrics in metrics {
-        assert_eq!(metrics.recordings_ended.get("server_stopped"), 1);
-        assert_eq!(metrics.recordings.get(), 0);
+        assert_eq!(metrics.store.recordings_ended.get("server_stopped"), 1);
+        assert_eq!(metrics.store.recordings.get(), 0);
     }
 }
 

@@ -76,7 +76,7 @@ fn a_lost_connection_keeps_seat_and_entity() {
     assert!(ann.sees(number).is_some());
     let member = bob.wait_presence("ann", Change::Back);
     assert_eq!((member.players, member.connections), (vec![number], 1));
-    assert_eq!(server.running().metrics().resumes.get("resumed"), 1);
+    assert_eq!(server.running().metrics().rooms.resumes.get("resumed"), 1);
 }
 
 // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
@@ -190,7 +190,7 @@ fn a_wrong_token_changes_nothing() {
         assert_eq!(presence.members.iter().map(|m| m.change()).collect::<Vec<_>>(), [Change::Back]);
         Some(())
     });
-    assert_eq!(server.running().metrics().resumes.get("resumed"), 1);
+    assert_eq!(server.running().metrics().rooms.resumes.get("resumed"), 1);
 }
 
 #[test]
@@ -254,5 +254,5 @@ fn who_left_cannot_come_back() {
     ann.leave();
     until("the seat is free", || server.players() == 0);
     assert_eq!(try_resume(&server, "lobby", &token, 0).err(), Some(CloseCode::UnknownSession));
-    assert_eq!(server.running().metrics().resumes.get("unknown"), 1);
+    assert_eq!(server.running().metrics().rooms.resumes.get("unknown"), 1);
 }

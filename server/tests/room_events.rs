@@ -156,6 +156,6 @@ fn whoever_hears_and_does_not_come_back_keeps_no_room_waiting() {
     ann.command(&Win { reports: 4, bytes: 1 });
     assert_eq!(ann.ended(), CloseCode::GameEnded);
     let metrics = server.running().metrics();
-    until("the room has ended", || metrics.rooms_ended.get("game_ended") == 1);
+    until("the room has ended", || metrics.rooms.ended.get("game_ended") == 1);
     drop(block); // the events that wait are heard one after the other
 }

@@ -46,10 +46,10 @@ fn an_empty_room_lingers_then_ends() {
     until("the seat is free", || server.players() == 0);
     // It lingers: a player who comes back in time finds the same room, where no number is reused.
     let mut ann = Player::join(server.address(), "lobby");
-    assert_eq!((ann.number(), metrics.rooms_created.get()), (2, 1));
+    assert_eq!((ann.number(), metrics.rooms.created.get()), (2, 1));
     ann.leave();
-    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
-    assert_eq!((metrics.rooms.get(), server.get("/v1/rooms/lobby").status), (0, 404));
+    until("the room has ended", || metrics.rooms.ended.get("empty") == 1);
+    assert_eq!((metrics.rooms.current.get(), server.get("/v1/rooms/lobby").status), (0, 404));
 
     // The name is free again.
     assert_eq!(Player::join(server.address(), "lobby").number(), 1);
@@ -59,7 +59,7 @@ fn an_empty_room_lingers_then_ends() {
 fn a_room_that_nobody_ever_joined_ends_too() {
     let server = TestServer::start(Config { linger: Duration::from_millis(100), ..config() });
     assert_eq!(server.post("/v1/rooms", r#"{"name":"hall"}"#).status, 201);
-    until("the room has ended", || server.running().metrics().rooms_ended.get("empty") == 1);
+    until("the room has ended", || server.running().metrics().rooms.ended.get("empty") == 1);
 }
 
 #[test]
@@ -70,9 +70,9 @@ fn a_room_with_a_player_away_does_not_end() {
     let mut ann = Player::join(server.address(), "lobby");
     ann.lose_connection();
     until("she is away", || server.connections() == 0);
-    let ticks = metrics.ticks.get();
-    until("the room goes on", || metrics.ticks.get() > ticks + 1);
-    until("the room ends with the seat", || metrics.rooms_ended.get("empty") == 1);
+    let ticks = metrics.rooms.ticks.get();
+    until("the room goes on", || metrics.rooms.ticks.get() > ticks + 1);
+    until("the room ends with the seat", || metrics.rooms.ended.get("empty") == 1);
     assert_eq!(server.players(), 0);
 }
 
@@ -87,10 +87,10 @@ fn a_panic_in_a_step_ends_its_room_alone() {
     let other = obedient(&server, "other").in_background();
     ann.command(&Ask { panic: true, ..Ask::default() });
     assert_eq!((ann.ended(), bob.ended()), (CloseCode::RoomFailed, CloseCode::RoomFailed));
-    until("the room is counted as failed", || metrics.rooms_ended.get("failed") == 1);
+    until("the room is counted as failed", || metrics.rooms.ended.get("failed") == 1);
     other.wait_ticks(5);
     until("only the other room's seat is left", || server.players() == 1);
-    assert_eq!(metrics.rooms.get(), 1);
+    assert_eq!(metrics.rooms.current.get(), 1);
     let presence = server.get("/v1/presence").json();
     assert_eq!(presence["players"], 1, "no ghosts of the failed room: {presence}");
     assert_eq!(presence["totals"]["removed"], 2);
@@ -112,7 +112,7 @@ fn a_panic_in_a_join_or_a_leave_ends_its_room_alone() {
     let asked = wire::Join { kind: "obedient".into(), name: "panic".into(), ..join("join") };
     let mut bad = Player::on(util::Socket::connect(server.address()), server.address(), asked);
     assert_eq!((bad.ended(), ann.ended()), (CloseCode::RoomFailed, CloseCode::RoomFailed));
-    until("the room has failed", || metrics.rooms_ended.get("failed") == 1);
+    until("the room has failed", || metrics.rooms.ended.get("failed") == 1);
 
     // When a player leaves, and when a seat ends with its window.
     for (n, lost) in [(2, false), (3, true)] {
@@ -127,7 +127,7 @@ fn a_panic_in_a_join_or_a_leave_ends_its_room_alone() {
             bob.leave()
         }
         assert_eq!(ann.ended(), CloseCode::RoomFailed);
-        until("the room has failed", || metrics.rooms_ended.get("failed") == n);
+        until("the room has failed", || metrics.rooms.ended.get("failed") == n);
     }
     other.wait_ticks(5);
     until("only the other room's seat is left", || server.players() == 1);
@@ -143,8 +143,8 @@ fn a_room_whose_game_cannot_start_fails_alone() {
     let asked = wire::Join { kind: "stillborn".into(), ..join("doomed") };
     let mut ann = Player::on(util::Socket::connect(server.address()), server.address(), asked);
     assert_eq!(ann.ended(), CloseCode::RoomFailed);
-    until("the room is forgotten", || metrics.rooms.get() == 1);
-    assert_eq!(metrics.rooms_ended.get("failed"), 1);
+    until("the room is forgotten", || metrics.rooms.current.get() == 1);
+    assert_eq!(metrics.rooms.ended.get("failed"), 1);
     other.wait_ticks(5);
     other.stop();
 }
@@ -174,7 +174,7 @@ fn ticks_of_an_overloaded_room_are_skipped_and_counted() {
     ann.leave();
     let room = server.get("/v1/rooms/slow").json();
     assert!(room["ticks_skipped"].as_u64().unwrap() >= 40, "{room}");
-    assert!(metrics.ticks_skipped.get() >= 40);
+    assert!(metrics.rooms.ticks_skipped.get() >= 40);
 }
 
 // Promise 4: "One client […] does not delay another's tick". Likewise, one game does not delay another on a
@@ -203,7 +203,7 @@ fn a_room_that_blocks_makes_others_late_once() {
     let other = obedient(&server, "other").in_background();
     // Ten ticks each time.
     slow.command(&Ask { block_ms: 200, ..Ask::default() });
-    until("it has moved", || metrics.rooms_moved.get() == 1);
+    until("it has moved", || metrics.rooms.moved.get() == 1);
     other.wait_ticks(50);
     let before = slow.next_tick();
     other.wait_ticks(50);
@@ -222,7 +222,7 @@ fn a_room_that_blocks_makes_others_late_once() {
     slow.leave();
     until("both seats are free", || server.players() == 1);
     drop(other.stop());
-    assert_eq!(metrics.rooms_moved.get(), 1);
+    assert_eq!(metrics.rooms.moved.get(), 1);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_room_closed_by_its_operator_says_so() {
     let mut ann = Player::join(server.address(), "lobby");
     assert!(server.running().registry().close("lobby"));
     assert_eq!(ann.ended(), CloseCode::RoomClosed);
-    until("the room is gone", || server.running().metrics().rooms.get() == 0);
+    until("the room is gone", || server.running().metrics().rooms.current.get() == 0);
     assert_eq!(server.players(), 0);
     assert!(!server.running().registry().close("lobby"));
 }

@@ -73,7 +73,9 @@ fn a_reader_who_stalls_gets_the_newest_state_next() {
     assert!(newest >= stalled_at + 20, "the room did not wait: {stalled_at} to {newest}");
     let ticks = catch_up(&mut slow, newest);
     assert!(ticks.len() - 1 <= K + 2, "stale states: {ticks:?}, newest was {newest}");
-    until("those it missed are counted", || server.running().metrics().stale_states_dropped.get() >= 20);
+    until("those it missed are counted", || {
+        server.running().metrics().rooms.stale_states_dropped.get() >= 20
+    });
     other.stop();
 }
 

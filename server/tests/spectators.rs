@@ -148,7 +148,7 @@ fn a_spectator_sees_what_the_game_shows_and_takes_no_seat() {
     ann.wait_state("players see more", |state| (ids(state) == [1, 2, 3]).then_some(()));
     ann.command(&Said { number: 7, ends: false });
     assert_eq!(next_said(&mut seen).1, 7, "what all are told, and not what she is");
-    assert_eq!((server.players(), server.running().metrics().spectators.get()), (1, 1));
+    assert_eq!((server.players(), server.running().metrics().rooms.spectators.get()), (1, 1));
     let presence = server.get("/v1/presence").json();
     assert_eq!((&presence["players"], &presence["member_count"]), (&1.into(), &1.into()), "{presence}");
     assert_eq!((&room(&server)["players"], &room(&server)["spectators"]), (&1.into(), &1.into()));
@@ -156,7 +156,7 @@ fn a_spectator_sees_what_the_game_shows_and_takes_no_seat() {
     assert_eq!(full.code, u32::from(CloseCode::ServerFull.number()), "slots of their own are limited, too");
     seen.leave();
     until("nobody watches", || room(&server)["spectators"] == 0);
-    assert_eq!(server.running().metrics().spectators.get(), 0);
+    assert_eq!(server.running().metrics().rooms.spectators.get(), 0);
     ann.next_tick();
 }
 
@@ -194,7 +194,7 @@ fn a_room_that_is_not_there_is_not_made_to_be_watched() {
     let server = server(config());
     let goodbye = refused(&server, "show");
     assert_eq!(goodbye.code, u32::from(CloseCode::NoSuchRoom.number()), "{goodbye:?}");
-    assert_eq!(server.running().metrics().rooms_created.get(), 0);
+    assert_eq!(server.running().metrics().rooms.created.get(), 0);
 }
 
 #[test]
@@ -218,8 +218,8 @@ fn spectators_do_not_keep_a_room() {
     let mut seen = spectator(&server, "show");
     ann.leave();
     assert_eq!(seen.ended(), CloseCode::RoomClosed);
-    until("it has ended", || server.running().metrics().rooms.get() == 0);
-    assert_eq!(server.running().metrics().spectators.get(), 0);
+    until("it has ended", || server.running().metrics().rooms.current.get() == 0);
+    assert_eq!(server.running().metrics().rooms.spectators.get(), 0);
     // It comes back as it came: there is no seat to resume, and no room to watch.
     seen.reconnect();
     assert_eq!(seen.ended(), CloseCode::NoSuchRoom);
@@ -291,7 +291,7 @@ fn an_admin_watches_everything_now_and_takes_no_place_whatever_it_asks_for() {
     assert_eq!((welcome.spectating, welcome.delay_ms, welcome.player), (true, 0, 0));
     admin.wait_state("all is shown", |state| (ids(state) == [1, 2, 3]).then_some(()));
     assert_eq!(joins("spectator").ended(), CloseCode::RoomFull, "0 may watch");
-    assert_eq!((server.players(), server.running().metrics().spectators.get()), (1, 1));
+    assert_eq!((server.players(), server.running().metrics().rooms.spectators.get()), (1, 1));
 }
 
 /// A room without a clock.

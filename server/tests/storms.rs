@@ -83,7 +83,7 @@ fn all_players_of_a_room_cut_at_once_come_back() {
         player.reconnect();
         assert!(player.welcomed().resumed);
     }
-    assert_eq!(server.running().metrics().resumes.get("resumed"), PLAYERS as u64);
+    assert_eq!(server.running().metrics().rooms.resumes.get("resumed"), PLAYERS as u64);
     // They read for the first time, so the whole list is due.
     for n in [0, PLAYERS / 2, PLAYERS - 1] {
         let bytes = all_here(&mut players[n], PLAYERS) as u32;

@@ -205,7 +205,9 @@ fn a_reader_who_stalls_within_tls_gets_the_newest_state_next() {
         slow.run(1, 0);
     }
     assert!(ticks.len() <= 5, "stale states: {ticks:?}, newest was {newest}");
-    until("stale ones are counted", || secure.server.running().metrics().stale_states_dropped.get() >= 20);
+    until("stale ones are counted", || {
+        secure.server.running().metrics().rooms.stale_states_dropped.get() >= 20
+    });
     other.stop();
 }
 

@@ -80,9 +80,9 @@ fn what_is_published_reaches_all_who_read() {
         let named = SseEvent { name: Some("price".into()), ..event(&second, "a\nb") };
         assert_eq!(reader.next(), Some(named));
     }
-    assert_eq!(server.running().metrics().topic_readers.get(), 3);
+    assert_eq!(server.running().metrics().topics.readers.get(), 3);
     drop(readers);
-    until("their places are given back", || server.running().metrics().topic_readers.get() == 0);
+    until("their places are given back", || server.running().metrics().topics.readers.get() == 0);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_slow_reader_is_closed_and_catches_up_by_its_last_id() {
     let mut quick = read(&server, "/v1/topics/open", "");
     let large = "x".repeat(16_000);
     // More than sockets and buffers hold.
-    let closed = || server.running().metrics().topic_readers_closed.get("slow_consumer");
+    let closed = || server.running().metrics().topics.readers_closed.get("slow_consumer");
     for n in 0..1_000 {
         publish(&server, "/v1/topics/open", &format!("{n} {large}"));
         assert!(quick.data().starts_with(&format!("{n} ")), "nobody else is delayed");

@@ -230,7 +230,7 @@ fn operators_hear_of_reports_and_the_reported_are_sent_off() {
     let honest = Player::join(server.address(), "road").in_background();
     for reports in 1..=2 {
         cheat.input(&Move { by: 50 });
-        until("it is reported", || metrics.player_reports.get() == reports);
+        until("it is reported", || metrics.rooms.player_reports.get() == reports);
     }
     assert_eq!(cheat.ended(), CloseCode::TooManyReports);
     until("its seat has ended", || server.players() == 1);

@@ -171,7 +171,7 @@ impl Worker {
         let mut counters = self.counters(transport);
         match encoded_in {
             Some(time) => {
-                self.metrics.encode.observe(time);
+                self.metrics.rooms.encode.observe(time);
                 counters.deltas_encoded += 1;
             }
             None => counters.deltas_shared += 1,

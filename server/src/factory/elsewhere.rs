@@ -112,7 +112,7 @@ impl Factory {
                 let kept = self.seat_kept(resume, &identity).await;
                 let (_, SeatPlace { room, .. }) = kept.inspect_err(|refusal| {
                     if refusal.code == CloseCode::UnknownSession {
-                        self.services.metrics.resumes.inc("unknown");
+                        self.services.metrics.rooms.resumes.inc("unknown");
                     }
                 })?;
                 let listed = self.registry.get(&resume.room);
@@ -124,7 +124,7 @@ impl Factory {
 
     fn count_moved(&self, error: &FactoryError) {
         if let FactoryError::Elsewhere(_) = error {
-            self.services.metrics.moved.inc();
+            self.services.metrics.nodes.moved.inc();
         }
     }
 
@@ -236,8 +236,8 @@ impl Factory {
                     Stays::Unfit(why) => waits(why),
                     Stays::NotNow(error) => error,
                 })?;
-                self.services.metrics.takeovers.inc(cause.label());
-                self.services.metrics.takeover_duration.observe(start.elapsed());
+                self.services.metrics.nodes.takeovers.inc(cause.label());
+                self.services.metrics.nodes.takeover_duration.observe(start.elapsed());
                 let took_ms = start.elapsed().as_millis() as u64;
                 info!(room = %name, took_ms, by = cause.label(), "a room of another node goes on here");
                 Ok(Begun::Goes(listed))
@@ -253,7 +253,7 @@ impl Factory {
             }
             Err(Stuck::OfNoUse(lost, why)) => {
                 hold.begun();
-                self.services.metrics.takeovers.inc("failed");
+                self.services.metrics.nodes.takeovers.inc("failed");
                 match lost {
                     Some(lost) if cause == Cause::Look => self.replace(lost, &why, Some(hold)),
                     _ => {

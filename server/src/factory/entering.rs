@@ -38,7 +38,7 @@ impl Rooms for Factory {
                 }
                 Err(ResumeError::UnknownToken) if self.may_be_elsewhere(&resume.room) => Ok(None),
                 Err(error) => {
-                    self.services.metrics.resumes.inc("unknown");
+                    self.services.metrics.rooms.resumes.inc("unknown");
                     Err(error.into())
                 }
             },
@@ -63,7 +63,7 @@ impl Rooms for Factory {
                 Wanted::Resume(resume) => {
                     let resumed = self.resume(resume, entrant).await;
                     let metric = if resumed.is_ok() { "resumed" } else { "unknown" };
-                    self.services.metrics.resumes.inc(metric);
+                    self.services.metrics.rooms.resumes.inc(metric);
                     resumed
                 }
             }

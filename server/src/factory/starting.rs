@@ -119,7 +119,7 @@ impl Factory {
             checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints, at_once));
             shell
         });
-        self.services.metrics.rooms.inc();
+        self.services.metrics.rooms.current.inc();
         if let Some(seed) = seed {
             info!(room = %shared.name, kind = shared.kind, tick_rate, seed, "room created");
         }

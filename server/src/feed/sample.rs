@@ -157,25 +157,25 @@ impl Sampler {
                 .into_iter()
                 .filter_map(|p| Some((p.name, p.why?)))
                 .collect(),
-            rooms: metrics.rooms.get(),
-            players: metrics.players.get(),
-            spectators: metrics.spectators.get(),
+            rooms: metrics.rooms.current.get(),
+            players: metrics.rooms.players.get(),
+            spectators: metrics.rooms.spectators.get(),
             connections: transports.iter().map(|(kind, t)| (kind.name(), t.connections.get())).collect(),
             received_bytes: sum(|t| t.received_bytes.get()),
             sent_bytes: sum(|t| t.sent_bytes.get()),
             received_messages: sum(|t| t.received_messages.get()),
             sent_messages: sum(|t| t.sent_messages.get()),
-            inputs: metrics.inputs.get(),
-            commands: metrics.commands.get(),
-            events: metrics.events.get(),
-            states_sent: metrics.states_sent.get(),
-            stale_states_dropped: metrics.stale_states_dropped.get(),
-            deltas_encoded: metrics.deltas_encoded.get(),
-            deltas_shared: metrics.deltas_shared.get(),
-            ticks: metrics.ticks.get(),
-            ticks_skipped: metrics.ticks_skipped.get(),
-            tick_duration: Quantiles::since(&metrics.room_tick_duration, &mut self.durations),
-            tick_lateness: Quantiles::since(&metrics.room_tick_lateness, &mut self.lateness),
+            inputs: metrics.rooms.inputs.get(),
+            commands: metrics.rooms.commands.get(),
+            events: metrics.rooms.events.get(),
+            states_sent: metrics.rooms.states_sent.get(),
+            stale_states_dropped: metrics.rooms.stale_states_dropped.get(),
+            deltas_encoded: metrics.rooms.deltas_encoded.get(),
+            deltas_shared: metrics.rooms.deltas_shared.get(),
+            ticks: metrics.rooms.ticks.get(),
+            ticks_skipped: metrics.rooms.ticks_skipped.get(),
+            tick_duration: Quantiles::since(&metrics.rooms.tick_duration, &mut self.durations),
+            tick_lateness: Quantiles::since(&metrics.rooms.tick_lateness, &mut self.lateness),
             redis: self.redis(metrics),
             cpu_seconds,
             resident_bytes,
@@ -183,7 +183,7 @@ impl Sampler {
     }
 
     fn redis(&mut self, metrics: &Metrics) -> Option<Quantiles> {
-        let quantiles = Quantiles::since(&metrics.redis_duration, &mut self.redis);
+        let quantiles = Quantiles::since(&metrics.nodes.redis_duration, &mut self.redis);
         self.redis.iter().any(|count| *count > 0).then_some(quantiles)
     }
 

@@ -68,9 +68,9 @@ async fn judge(
 
 fn totals(metrics: &Metrics) -> Totals {
     Totals {
-        run: metrics.ticks.get(),
-        late: metrics.room_tick_lateness.count_above(LATE_NS),
-        skipped: metrics.ticks_skipped.get(),
+        run: metrics.rooms.ticks.get(),
+        late: metrics.rooms.tick_lateness.count_above(LATE_NS),
+        skipped: metrics.rooms.ticks_skipped.get(),
     }
 }
 

@@ -60,7 +60,7 @@ fn drained(state: &HttpState) -> Drained {
         step: drain.step(),
         left_ms: drain.left(Instant::now()).map(|left| left.as_millis() as u64),
         rooms: state.registry.len(),
-        players: state.metrics.players.get(),
+        players: state.metrics.rooms.players.get(),
         connections: state.door.connections(),
     }
 }

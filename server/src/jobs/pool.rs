@@ -73,8 +73,8 @@ impl JobPool {
         runtime.spawn(async move {
             let start = Instant::now();
             let result = within(deadline, turns, move || handler(payload, about)).await;
-            metrics.job_duration.observe(start.elapsed());
-            metrics.jobs_answered.inc(result.as_ref().err().map_or("done", JobError::name));
+            metrics.rooms.job_duration.observe(start.elapsed());
+            metrics.rooms.jobs_answered.inc(result.as_ref().err().map_or("done", JobError::name));
             tell.do_send(Answered(Answer { id, job: job.to_owned(), result }));
             drop::<OwnedSemaphorePermit>(place);
         });
@@ -108,9 +108,9 @@ where
 
 impl Work for JobPool {
     fn begin(&self, asked: Asked, room: &RoomShared, tell: RoomAddr) -> Result<(), JobError> {
-        self.metrics.jobs.inc();
+        self.metrics.rooms.jobs.inc();
         let about = About { room: room.name.clone(), kind: room.kind, id: asked.id };
-        self.try_begin(asked, about, tell).inspect_err(|why| self.metrics.jobs_answered.inc(why.name()))
+        self.try_begin(asked, about, tell).inspect_err(|why| self.metrics.rooms.jobs_answered.inc(why.name()))
     }
 }
 

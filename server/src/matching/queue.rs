@@ -251,7 +251,7 @@ impl Queue {
                 // If that fails, they are soon over: nobody has looked at them.
                 let told = self.tell_left().await;
                 if self.matchmaker.is_draining() {
-                    self.metrics.tickets_waiting.set(0);
+                    self.metrics.matching.tickets_waiting.set(0);
                     continue;
                 }
                 let round = self.round().await.and(told);
@@ -259,7 +259,7 @@ impl Queue {
                 match round {
                     Err(DeskAway(why)) if !was_away => warn!(why, "no matches can be made at present"),
                     Err(_) => {
-                        self.metrics.tickets_waiting.set(0);
+                        self.metrics.matching.tickets_waiting.set(0);
                     }
                     Ok(()) if was_away => info!("matches can be made again"),
                     Ok(()) => {}
@@ -281,7 +281,7 @@ impl Queue {
         let (mut waiting, mut made_some) = (0, false);
         for (kind, function) in &self.functions {
             let Some(epoch) = self.desks.lead(&self.me, LEASE).await? else {
-                self.metrics.tickets_waiting.set(0);
+                self.metrics.matching.tickets_waiting.set(0);
                 return Ok(());
             };
             let mut tickets = self.desks.waiting(kind).await?;
@@ -302,12 +302,12 @@ impl Queue {
             // A function that panics makes no matches.
             let Ok(made) = self.while_leading(epoch, proposed).await else { continue };
             made_some |= !made.is_empty();
-            self.metrics.match_round.observe(start.elapsed());
+            self.metrics.matching.round.observe(start.elapsed());
             let making = made.into_iter().map(|making| self.make(epoch, kind, making));
             // A game may take longer to start than the lease lasts.
             self.while_leading(epoch, stream::iter(making).buffer_unordered(AT_ONCE).collect::<()>()).await;
         }
-        self.metrics.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.metrics.matching.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         if made_some {
             // Rooms are made where matches are: each server has its turn.
             self.desks.give_way(&self.me).await?;
@@ -411,13 +411,13 @@ impl Queue {
         let recent = waits.entry(kind.to_owned()).or_default();
         for ticket in teams.iter().flatten() {
             let waited = ticket.waited_ms(now);
-            self.metrics.queue_wait.observe(Duration::from_millis(waited));
+            self.metrics.matching.wait.observe(Duration::from_millis(waited));
             if recent.len() == REMEMBERED {
                 recent.pop_front();
             }
             recent.push_back(waited);
         }
-        self.metrics.queue_matches.inc();
+        self.metrics.matching.from_queue.inc();
     }
 }
 

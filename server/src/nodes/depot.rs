@@ -226,7 +226,7 @@ impl Sink {
 
 impl CheckpointSink for Sink {
     fn put(&self, carried: Carried, took: Duration) {
-        self.metrics.checkpoint_duration.observe(took);
+        self.metrics.store.checkpoint_duration.observe(took);
         let row = Arc::new(self.row(carried));
         self.about.wanted.store(false, Relaxed);
         self.queue.change(self.room, What::Put { row, about: self.about.clone(), taken: Instant::now() });

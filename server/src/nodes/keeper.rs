@@ -226,7 +226,7 @@ impl Keeper {
         async move {
             let sent = Instant::now();
             let answer = link.ask(&me, &says, &ask).await;
-            metrics.redis_duration.observe(sent.elapsed());
+            metrics.nodes.redis_duration.observe(sent.elapsed());
             answer
         }
     }
@@ -307,9 +307,9 @@ impl Keeper {
 
     fn renewed(&mut self, now: Instant, answered: bool) {
         let metrics = &self.around.metrics;
-        metrics.lease_renewals.inc(if answered { "renewed" } else { "failed" });
+        metrics.nodes.lease_renewals.inc(if answered { "renewed" } else { "failed" });
         if answered {
-            metrics.lease_lateness.observe(self.core.lateness());
+            metrics.nodes.lease_lateness.observe(self.core.lateness());
         }
         self.judge(now);
     }
@@ -342,9 +342,9 @@ impl Keeper {
     fn lapsed(&mut self, lapsed: &Lapsed) {
         let Lapsed { rooms, lost } = *lapsed;
         error!(rooms, lost, "the lease could not be renewed in time: this node's rooms end");
-        self.around.metrics.leases_lost.inc();
+        self.around.metrics.nodes.leases_lost.inc();
         self.known_as.send_replace(self.core.me().clone());
-        self.around.metrics.nodes.set(0);
+        self.around.metrics.nodes.alive.set(0);
         self.judge(Instant::now());
         // Those who wait have asked for a node that is no more.
         let waiting: Vec<_> = self.waiting.drain().flat_map(|(_, waiters)| waiters).collect();
@@ -374,7 +374,7 @@ impl Keeper {
         let silent = nodes.iter().filter(|(name, (_, left))| name != me && is_silent(ttl, *left));
         self.silent = silent.map(|(name, _)| name.clone()).collect();
         self.nodes = nodes.iter().map(|(name, (node, _))| (name.clone(), node.clone())).collect();
-        self.around.metrics.nodes.set(i64::try_from(self.nodes.len()).unwrap_or(i64::MAX));
+        self.around.metrics.nodes.alive.set(i64::try_from(self.nodes.len()).unwrap_or(i64::MAX));
         let seen = |(name, (node, left)): (Incarnation, (Node, Duration))| Seen { name, node, at: now, left };
         let mut table: Vec<_> = nodes.into_iter().map(seen).collect();
         table.sort_by(|a, b| a.name.cmp(&b.name));
@@ -441,7 +441,7 @@ impl Keeper {
                     .push(Box::pin(async move { Heard::Claimed { id, room, to, answer: asked.await } }));
             }
             Claim::Unknown(why) => {
-                self.around.metrics.claims.inc("unknown");
+                self.around.metrics.nodes.claims.inc("unknown");
                 let unknown = NotHere::Unknown(self.unavailable(why, TRY_AGAIN));
                 let _ = waiter.tell.send(Err(unknown));
             }
@@ -472,7 +472,7 @@ impl Keeper {
         let mut waiters = self.waiting.remove(&room).unwrap_or_default().into_iter();
         let not_here = match claimed {
             Claimed::Ours(grant) => {
-                self.around.metrics.claims.inc("ours");
+                self.around.metrics.nodes.claims.inc("ours");
                 let Some(first) = waiters.next() else { return self.core.let_go(&room, &grant) };
                 self.give(&room, grant, first);
                 return waiters.for_each(|waiter| self.claim(&room, waiter));
@@ -487,7 +487,7 @@ impl Keeper {
                 return self.tell(waiters, &why, left + SHORT_TURN, SHORT_TURN);
             }
             Claimed::Said(Said::At(node, _)) => {
-                self.around.metrics.claims.inc("elsewhere");
+                self.around.metrics.nodes.claims.inc("elsewhere");
                 *self.given.entry(to).or_default() += 1;
                 NotHere::At(Box::new(node))
             }
@@ -589,7 +589,7 @@ impl Keeper {
     /// Tells them to come again.
     fn tell(&mut self, waiters: impl Iterator<Item = Waiter>, why: &str, wait: Duration, turn: Duration) {
         for Waiter { tell, .. } in waiters {
-            self.around.metrics.claims.inc("unknown");
+            self.around.metrics.nodes.claims.inc("unknown");
             let _ = tell.send(Err(NotHere::Unknown(self.unavailable_for(why, wait, turn))));
         }
     }

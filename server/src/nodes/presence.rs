@@ -160,7 +160,7 @@ impl Thread {
             asked.push(async move {
                 let sent = Instant::now();
                 let answer = self.ask(&users).await;
-                metrics.redis_duration.observe(sent.elapsed());
+                metrics.nodes.redis_duration.observe(sent.elapsed());
                 let unavailable = |why: String, wait| Unavailable { why, wait };
                 let _ = tell.send(match answer {
                     Ok(Answer::Known { found, .. }) => Ok(found),
@@ -194,7 +194,7 @@ impl Thread {
                 Some(Do::Tell(batch)) => {
                     let sent = Instant::now();
                     let said = self.tell_batch(&batch, life).await;
-                    metrics.redis_duration.observe(sent.elapsed());
+                    metrics.nodes.redis_duration.observe(sent.elapsed());
                     match &said {
                         Ok(_) => health.is_well(),
                         Err(failure) => {
@@ -202,8 +202,8 @@ impl Thread {
                         }
                     }
                     if let Ok(Said::Done) = said {
-                        metrics.presence_batches.inc();
-                        metrics.presence_changes.inc_by(batch.users.len() as u64);
+                        metrics.nodes.presence_batches.inc();
+                        metrics.nodes.presence_changes.inc_by(batch.users.len() as u64);
                     }
                     ledger.answered(Instant::now(), batch.number, said.ok());
                     continue;

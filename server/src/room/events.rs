@@ -180,7 +180,7 @@ impl Events {
         if queue.waiting.load(Relaxed) < MOST {
             queue.add(event);
         } else {
-            self.metrics.room_events_dropped.inc();
+            self.metrics.rooms.room_events_dropped.inc();
             warn!("an event of a room is dropped: {MOST} wait for those who hear them");
         }
     }
@@ -259,7 +259,10 @@ mod tests {
         for _ in 0..MOST + 10 {
             events.push(RoomEvent::Made { room: view() });
         }
-        assert!((9..=10).contains(&metrics.room_events_dropped.get()), "one is being heard, or not yet");
+        assert!(
+            (9..=10).contains(&metrics.rooms.room_events_dropped.get()),
+            "one is being heard, or not yet"
+        );
         for _ in 0..2 * MOST {
             events.push_last(RoomEvent::Ended { room: view(), why: "server_stopped", reason: String::new() });
         }

@@ -228,7 +228,7 @@ mod tests {
         // The game would not read the large ones.
         jobs.retain(|job| !matches!(job, Job::Tick { tick, .. } if tick.tick > 1));
         jobs.into_iter().for_each(|job| writer.handle(job, Instant::now()));
-        assert_eq!(metrics.recordings_ended.get("behind"), 1);
+        assert_eq!(metrics.store.recordings_ended.get("behind"), 1);
         let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         let cut = Verdict::Cut { ticks: 1, tick: 1, why: Some(EndReason::Behind) };
         assert_eq!(replay(&fs::read(file).unwrap()[..], &games::kinds()).unwrap(), (header(), cut));
@@ -270,7 +270,10 @@ mod tests {
         assert!(!link.tick(TickRecord::default()));
         assert!(!thread.open(RoomId(2), header(), GameKind::of::<Cursors>()).tick(TickRecord::default()));
         drop(link);
-        assert_eq!(metrics.recordings_ended.get("server_stopped"), 1);
-        assert_eq!(metrics.recordings_ended.get("behind") + metrics.recordings_ended.get("room_failed"), 0);
+        assert_eq!(metrics.store.recordings_ended.get("server_stopped"), 1);
+        assert_eq!(
+            metrics.store.recordings_ended.get("behind") + metrics.store.recordings_ended.get("room_failed"),
+            0
+        );
     }
 }

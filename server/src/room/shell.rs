@@ -191,7 +191,7 @@ impl Shell {
 
     /// It is a new room: tells the world outside.
     pub(crate) fn made(&self) {
-        self.settings.metrics.rooms_created.inc();
+        self.settings.metrics.rooms.created.inc();
         if self.refused.is_none() && self.settings.events.are_heard() {
             self.settings.events.push(RoomEvent::Made { room: RoomView::of(self.shared()) });
         }
@@ -229,7 +229,7 @@ impl Shell {
         self.home = chosen.unwrap_or_else(|| home.house_room());
         self.weight.moved(home.link().is_none(), clock::now());
         self.gather();
-        self.settings.metrics.rooms_moved.inc();
+        self.settings.metrics.rooms.moved.inc();
         self.span.in_scope(|| info!(apart = home.link().is_none(), "moved to another thread"));
     }
 
@@ -314,20 +314,20 @@ impl Shell {
             behind += self.fanouts.publish(self.shared().id.delayed(), delayed);
         }
         let metrics = &self.settings.metrics;
-        metrics.ticks.inc();
-        metrics.ticks_skipped.inc_by(due.skipped);
-        metrics.room_tick_lateness.observe(due.late);
+        metrics.rooms.ticks.inc();
+        metrics.rooms.ticks_skipped.inc_by(due.skipped);
+        metrics.rooms.tick_lateness.observe(due.late);
         let busy = clock::now() - start;
-        metrics.room_tick_duration.observe(busy);
+        metrics.rooms.tick_duration.observe(busy);
         self.shared().figures.ticked(due.late, busy);
         if ticked.late + ticked.commands + ticked.events > 0 {
-            metrics.late_inputs_dropped.inc_by(ticked.late);
-            metrics.commands.inc_by(ticked.commands);
-            metrics.excess_dropped.inc_by(ticked.excess);
-            metrics.events.inc_by(ticked.events);
+            metrics.rooms.late_inputs_dropped.inc_by(ticked.late);
+            metrics.rooms.commands.inc_by(ticked.commands);
+            metrics.rooms.excess_dropped.inc_by(ticked.excess);
+            metrics.rooms.events.inc_by(ticked.events);
         }
         if ticked.reports > 0 {
-            metrics.player_reports.inc_by(ticked.reports);
+            metrics.rooms.player_reports.inc_by(ticked.reports);
         }
         if due.skipped > 0 || behind > 0 {
             let skipped = due.skipped;
@@ -517,7 +517,7 @@ impl Shell {
             link.end(reason, self.core.end_record());
         }
         self.fanouts.close_all(&Close::new(code, reason));
-        self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
+        self.settings.metrics.rooms.spectators.dec_by(self.core.spectators().len() as i64);
         let listing = self.settings.listing.upgrade();
         if listing.is_some() {
             // Presence first: as soon as the room is no longer listed, another room may get its name.
@@ -651,7 +651,7 @@ impl Shell {
         let spectated = self.guarded(|core| core.spectate(entrant.connection, sight, user, name));
         let seat = spectated.unwrap_or(Err(failed))?;
         *seat.place.lock() = entrant.place.clone();
-        self.settings.metrics.spectators.inc();
+        self.settings.metrics.rooms.spectators.inc();
         self.fanouts.add(entrant.connection, entrant.reach);
         self.gather();
         Ok(self.seated(seat))
@@ -734,7 +734,11 @@ impl Shell {
 
     /// Some of the spectators may have gone.
     fn count_spectators(&self, before: usize) {
-        self.settings.metrics.spectators.dec_by(before.saturating_sub(self.core.spectators().len()) as i64);
+        self.settings
+            .metrics
+            .rooms
+            .spectators
+            .dec_by(before.saturating_sub(self.core.spectators().len()) as i64);
     }
 
     /// A player leaves, or was removed.
@@ -832,7 +836,7 @@ impl Shell {
 
     /// Its seats are here.
     fn announce(&self) {
-        self.settings.metrics.rooms_created.inc();
+        self.settings.metrics.rooms.created.inc();
         let members: Vec<_> = self.core.seats().iter().map(|taken| taken.seat.clone()).collect();
         let now = self.settings.clock.micros(clock::now());
         members.iter().for_each(|seat| seat.vitals.set_last_seen(now));

@@ -238,7 +238,7 @@ fn load(config: &Config, registry: Arc<Registry>, metrics: Arc<Metrics>) -> Box<
     let cpu = Mutex::new(Cpu { at: Instant::now(), used: process_time(), share: 0 });
     Box::new(move || {
         let rooms = registry.len();
-        let players = usize::try_from(metrics.players.get()).unwrap_or(0);
+        let players = usize::try_from(metrics.rooms.players.get()).unwrap_or(0);
         let share = |n: usize, of: usize| u32::try_from(n * 1_000 / of.max(1)).unwrap_or(u32::MAX);
         let cpu = cpu.lock().share(threads);
         Load {

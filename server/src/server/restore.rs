@@ -55,7 +55,7 @@ pub(super) fn restore(
                 match left {
                     Some(left) => lost.push((left, why)),
                     None => {
-                        metrics.store_failures.inc("damaged");
+                        metrics.store.failures.inc("damaged");
                         error!(
                             room = name,
                             why, "its checkpoint cannot be read, and is set aside: it begins anew"

@@ -79,7 +79,7 @@ impl Troubles {
 
     /// Something could not be written. The log says where, and what everybody can read does not.
     pub(super) fn fails(&self, task: Task, why: &io::Error) {
-        self.metrics.store_failures.inc(task.label());
+        self.metrics.store.failures.inc(task.label());
         let (mut present, failure) = (self.present.lock(), task.failure());
         if present.failing.insert(task, format!("{failure}: {why}")).is_none() {
             warn!(folder = %self.folder.display(), error = %why, "{failure}");

@@ -146,8 +146,8 @@ impl Writer {
         match self.folder.rooms.change(changes, &aside) {
             Ok(bytes) => {
                 let written = rooms.values().filter(|change| change.row.is_some()).count();
-                self.metrics.checkpoints.inc_by(written as u64);
-                self.metrics.checkpoint_bytes.inc_by(bytes);
+                self.metrics.store.checkpoints.inc_by(written as u64);
+                self.metrics.store.checkpoint_bytes.inc_by(bytes);
             }
             Err(error) => {
                 self.pending.put_back(rooms, aside);

@@ -57,6 +57,6 @@ impl Yardstick {
     /// The disk fails.
     pub fn finish(self) -> Result<u64, Box<dyn Error>> {
         self.store.finish(Vec::new(), super::FINISH)?;
-        Ok(self.metrics.checkpoint_bytes.get() / self.metrics.checkpoints.get().max(1))
+        Ok(self.metrics.store.checkpoint_bytes.get() / self.metrics.store.checkpoints.get().max(1))
     }
 }

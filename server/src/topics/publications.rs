@@ -183,6 +183,6 @@ mod tests {
         for _ in 0..10 {
             yield_now().await;
         }
-        assert_eq!(topics.metrics.topic_events.get(), 1);
+        assert_eq!(topics.metrics.topics.events.get(), 1);
     }
 }

@@ -84,7 +84,7 @@ impl Reader {
             return match read {
                 Read::Begun { at, missed_after } => Poll::Ready(Step::Begun { at, missed_after }),
                 Read::Event(event) => {
-                    self.place.all.metrics.topic_events_sent.inc();
+                    self.place.all.metrics.topics.events_sent.inc();
                     Poll::Ready(Step::Event(event))
                 }
                 Read::Lost => self.over(Goodbye {
@@ -115,7 +115,7 @@ impl Reader {
     }
 
     fn over(&self, goodbye: Goodbye) -> Poll<Step> {
-        self.place.all.metrics.topic_readers_closed.inc(goodbye.code.name());
+        self.place.all.metrics.topics.readers_closed.inc(goodbye.code.name());
         Poll::Ready(Step::Over(goodbye))
     }
 }

@@ -93,7 +93,7 @@ impl Readers {
             self.count.fetch_sub(1, Relaxed);
             return Err(Refused::ServerFull(self.max));
         }
-        self.metrics.topic_readers.inc();
+        self.metrics.topics.readers.inc();
         Ok(Place { all: self.clone(), _share: share })
     }
 
@@ -126,6 +126,6 @@ pub(crate) fn between(least: Duration, spread: Duration) -> Duration {
 impl Drop for Place {
     fn drop(&mut self) {
         self.all.count.fetch_sub(1, Relaxed);
-        self.all.metrics.topic_readers.dec();
+        self.all.metrics.topics.readers.dec();
     }
 }

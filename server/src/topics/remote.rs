@@ -293,7 +293,7 @@ impl State {
     ) -> Result<T, Failure> {
         let sent = Instant::now();
         let answer = self.around.way.ask(ANSWER, ask).await;
-        self.metrics.redis_duration.observe(sent.elapsed());
+        self.metrics.nodes.redis_duration.observe(sent.elapsed());
         answer
     }
 
@@ -437,7 +437,7 @@ impl State {
     /// An event has come.
     fn observe(&self, id: EventId) {
         let late = Duration::from_millis(self.now_ms().saturating_sub(id.ms));
-        self.metrics.topic_lateness.observe(late);
+        self.metrics.topics.lateness.observe(late);
     }
 
     /// Forgets topics that nobody reads here. True: there are no others.

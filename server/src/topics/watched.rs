@@ -190,7 +190,7 @@ impl Watched {
     }
 
     fn count(&self, known: &Known) {
-        self.metrics.presence_watched.set(known.users.len() as i64);
+        self.metrics.nodes.presence_watched.set(known.users.len() as i64);
         let is_any = !known.users.is_empty();
         self.any.send_if_modified(|any| mem::replace(any, is_any) != is_any);
     }

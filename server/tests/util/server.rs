@@ -94,7 +94,7 @@ impl TestServer {
 
     /// Seats that are taken.
     pub fn players(&self) -> i64 {
-        self.running.metrics().players.get()
+        self.running.metrics().rooms.players.get()
     }
 
     /// Sessions that ended with this code.

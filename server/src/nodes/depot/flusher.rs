@@ -49,7 +49,7 @@ impl Flusher {
             let start = Instant::now();
             taken = self.queue.take(taken);
             if taken.refused > 0 {
-                self.metrics.store_failures.inc("frame");
+                self.metrics.store.failures.inc("frame");
                 warn!(
                     frames = taken.refused,
                     "Redis is too slow: some rooms have no journal until their next checkpoints"
@@ -61,10 +61,10 @@ impl Flusher {
                 self.write_all(&writes).await;
                 self.judge();
                 let since = taken.since.unwrap_or(start);
-                self.metrics.kept_lateness.observe(since.elapsed());
+                self.metrics.nodes.kept_lateness.observe(since.elapsed());
             }
             self.queue.written();
-            self.metrics.journal_unsynchronised.set(self.queue.bytes() as i64);
+            self.metrics.store.journal_unsynchronised.set(self.queue.bytes() as i64);
             if start.duration_since(self.swept) > SWEEP {
                 self.swept = start;
                 self.books.sweep(start);
@@ -107,8 +107,8 @@ impl Flusher {
             for (writes, answer) in calls.into_iter().zip(answers) {
                 match answer {
                     Ok(outcomes) => {
-                        self.metrics.kept_batches.inc();
-                        self.metrics.kept_bytes.inc_by(bytes(writes) as u64);
+                        self.metrics.nodes.kept_batches.inc();
+                        self.metrics.nodes.kept_bytes.inc_by(bytes(writes) as u64);
                         writes
                             .iter()
                             .zip(outcomes)
@@ -141,9 +141,9 @@ impl Flusher {
                 "rooms have ended, because this node has no lease, and Redis has not all of what they did"
             }
         };
-        self.metrics.store_failures.inc("journal");
+        self.metrics.store.failures.inc("journal");
         self.health.fails(format!("{what}: {why}: {}", why.remedy()));
-        self.metrics.journal_unsynchronised.set(self.queue.bytes() as i64);
+        self.metrics.store.journal_unsynchronised.set(self.queue.bytes() as i64);
     }
 
     /// All is written, but for what Redis refuses.
@@ -158,7 +158,7 @@ impl Flusher {
 
     fn account(&mut self, write: &Write, outcome: Outcome) {
         if let (Order::Put { .. }, Outcome::Done) = (&write.order, outcome) {
-            self.metrics.checkpoints.inc();
+            self.metrics.store.checkpoints.inc();
         }
         let room = &write.about.name;
         match outcome {
@@ -167,7 +167,7 @@ impl Flusher {
             // is told so otherwise.)
             Outcome::Fenced => debug!(%room, "what is kept of the room is another node's by now"),
             Outcome::Gap => {
-                self.metrics.store_failures.inc("refused");
+                self.metrics.store.failures.inc("refused");
                 info!(%room, "Redis has lost a part of what is kept of the room: it is asked for a checkpoint");
             }
         }
@@ -176,7 +176,7 @@ impl Flusher {
 
     /// The others need not wait for it.
     fn refused(&mut self, write: &Write, why: &str) {
-        self.metrics.store_failures.inc("refused");
+        self.metrics.store.failures.inc("refused");
         let room = &write.about.name;
         error!(%room, why, "nothing is kept of the room before its next checkpoint: it would not survive");
         self.books.refused(write);

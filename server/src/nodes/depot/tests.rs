@@ -141,7 +141,7 @@ async fn what_a_full_redis_does_not_take_is_written_when_it_does_and_is_read_mea
         server.memory(0);
         until(&mut client, |client| client.strlen::<_, usize>("{test}:frames:a").unwrap() > 0).await;
         until(&mut client, |_| wrong(&health).is_none()).await;
-        assert!(metrics.store_failures.get("refused") == 0 && !about.wanted.load(Relaxed));
+        assert!(metrics.store.failures.get("refused") == 0 && !about.wanted.load(Relaxed));
     };
     tokio::select! {
         () = flusher.run() => {}
@@ -177,7 +177,7 @@ async fn a_room_of_which_redis_takes_nothing_keeps_no_other_from_being_written()
         queue.append(3, 1, b"tick");
         until(&mut client, |client| client.strlen::<_, usize>("{test}:frames:c").unwrap() > 0).await;
         assert!(wrong(&health).is_some_and(|why| why.contains("1 rooms")), "{:?}", wrong(&health));
-        assert_eq!(metrics.store_failures.get("refused"), 1, "once");
+        assert_eq!(metrics.store.failures.get("refused"), 1, "once");
         let _: () = client.del("{test}:kept:b").unwrap();
         put(&queue, 2, &rooms[1]);
         until(&mut client, there("{test}:kept:b")).await;

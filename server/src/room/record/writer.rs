@@ -114,7 +114,7 @@ impl Writer {
             match self.create(room, &header, kind, ended.clone()) {
                 Ok(open) => {
                     info!(room = header.room, file = %open.path.display(), "recording");
-                    self.metrics.recordings.inc();
+                    self.metrics.store.recordings.inc();
                     self.open.insert(room, open);
                     return;
                 }
@@ -127,7 +127,7 @@ impl Writer {
             EndReason::Quota
         };
         ended.store(true, Ordering::Relaxed);
-        self.metrics.recordings_ended.inc(refused.name());
+        self.metrics.store.recordings_ended.inc(refused.name());
     }
 
     fn create(
@@ -172,7 +172,7 @@ impl Writer {
     fn write(&mut self, room: RoomId) {
         let Some(open) = self.open.get_mut(&room) else { return };
         match open.write() {
-            Ok(bytes) => drop(self.metrics.recorded.inc_by(bytes)),
+            Ok(bytes) => drop(self.metrics.store.recorded.inc_by(bytes)),
             Err(error) => {
                 open.log_unwritable(&error);
                 self.end(room, EndReason::Unwritable);
@@ -186,7 +186,7 @@ impl Writer {
             match open.end(reason) {
                 Ok(bytes) => {
                     self.used += END_BYTES;
-                    self.metrics.recorded.inc_by(bytes);
+                    self.metrics.store.recorded.inc_by(bytes);
                 }
                 Err(error) => {
                     open.log_unwritable(&error);
@@ -198,8 +198,8 @@ impl Writer {
             open.give_up();
         }
         open.ended.store(true, Ordering::Relaxed);
-        self.metrics.recordings.dec();
-        self.metrics.recordings_ended.inc(reason.name());
+        self.metrics.store.recordings.dec();
+        self.metrics.store.recordings_ended.inc(reason.name());
     }
 
     fn end_all(&mut self, reason: EndReason) {
@@ -323,8 +323,8 @@ mod tests {
             writer.flush_if_due(now);
         }
         assert!(ended.iter().all(|ended| ended.load(Ordering::Relaxed)));
-        assert_eq!(metrics.recordings_ended.get("quota"), 2);
-        assert_eq!(metrics.recordings.get(), 0);
+        assert_eq!(metrics.store.recordings_ended.get("quota"), 2);
+        assert_eq!(metrics.store.recordings.get(), 0);
         let used = writer.folder.used().unwrap();
         assert!((3_000..=4_000).contains(&used), "{used}");
         for verdict in verdicts(folder.path()) {
@@ -336,7 +336,7 @@ mod tests {
 
         // Others are not recorded until there is space again.
         assert!(begin(&mut writer, 3, now).load(Ordering::Relaxed));
-        assert_eq!(metrics.recordings_ended.get("quota"), 3);
+        assert_eq!(metrics.store.recordings_ended.get("quota"), 3);
         now += LOOK;
         assert!(begin(&mut writer, 4, now).load(Ordering::Relaxed));
         let first = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
@@ -344,7 +344,7 @@ mod tests {
         assert!(begin(&mut writer, 5, now).load(Ordering::Relaxed), "looked a moment ago");
         now += LOOK;
         assert!(!begin(&mut writer, 6, now).load(Ordering::Relaxed));
-        assert_eq!(metrics.recordings.get(), 1);
+        assert_eq!(metrics.store.recordings.get(), 1);
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
         let now = Instant::now();
         let ended = [1, 2, 3, 4].map(|room| begin(&mut writer, room, now).load(Ordering::Relaxed));
         assert_eq!(ended, [false, false, false, true]);
-        assert_eq!(metrics.recordings_ended.get("unwritable"), 1);
+        assert_eq!(metrics.store.recordings_ended.get("unwritable"), 1);
         writer.handle(Job::End { room: RoomId(2), reason: EndReason::RoomEnded, unfinished: None }, now);
         assert!(!begin(&mut writer, 5, now).load(Ordering::Relaxed));
     }
@@ -367,7 +367,7 @@ mod tests {
         for (quota, refused) in [(5_000, true), (10_000, false)] {
             let (mut writer, metrics) = writer(folder.path(), quota);
             assert_eq!(begin(&mut writer, 1, Instant::now()).load(Ordering::Relaxed), refused);
-            assert_eq!(metrics.recordings_ended.get("quota"), u64::from(refused));
+            assert_eq!(metrics.store.recordings_ended.get("quota"), u64::from(refused));
         }
     }
 
@@ -386,9 +386,9 @@ mod tests {
         }
         writer.flush_if_due(now);
         assert_eq!(ended.map(|ended| ended.load(Ordering::Relaxed)), [true, false]);
-        assert_eq!(metrics.recordings_ended.get("unwritable"), 1);
+        assert_eq!(metrics.store.recordings_ended.get("unwritable"), 1);
         writer.finish();
-        assert_eq!(metrics.recordings_ended.get("server_stopped"), 1);
+        assert_eq!(metrics.store.recordings_ended.get("server_stopped"), 1);
     }
 
     #[test]
@@ -420,7 +420,7 @@ mod tests {
             Job::Tick { room: RoomId(1), tick: TickRecord { tick: 2, inputs, ..TickRecord::default() } },
             now,
         );
-        assert_eq!(metrics.recordings_ended.get("too_long"), 1);
+        assert_eq!(metrics.store.recordings_ended.get("too_long"), 1);
         let cut = Verdict::Cut { ticks: 1, tick: 1, why: Some(EndReason::TooLong) };
         assert_eq!(verdicts(folder.path()), [cut]);
     }

@@ -142,7 +142,7 @@ impl Shell {
                 if !waits {
                     self.way = Way::Begun { since };
                     let gap = now.saturating_duration_since(since);
-                    self.settings.metrics.migration_gap.observe(gap);
+                    self.settings.metrics.nodes.migration_gap.observe(gap);
                     let gap_ms = gap.as_millis() as u64;
                     self.span.in_scope(|| info!(gap_ms, all, "the room has come from another node"));
                 }
@@ -196,8 +196,8 @@ impl Shell {
         if let Some(checkpoints) = self.checkpoints.take() {
             checkpoints.left();
         }
-        self.settings.metrics.moved.inc_by(self.fanouts.len() as u64);
-        self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
+        self.settings.metrics.nodes.moved.inc_by(self.fanouts.len() as u64);
+        self.settings.metrics.rooms.spectators.dec_by(self.core.spectators().len() as i64);
         if let Some(link) = self.record.take() {
             link.end(super::EndReason::RoomEnded, self.core.end_record());
         }
