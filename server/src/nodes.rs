@@ -3,6 +3,7 @@
 //! | part | what |
 //! | --- | --- |
 //! | [`core`] | a node's lease and rooms: what to ask next, what is owned until when: pure |
+//! | [`grant`] | by which a node has a room |
 //! | [`ask`] | questions and answers |
 //! | [`script`], `script.lua` | what they do in Redis, each in one atomic call |
 //! | [`inbox`] | what lies there for a node: words of others |
@@ -70,6 +71,7 @@
 mod ask;
 mod core;
 mod depot;
+mod grant;
 mod inbox;
 mod keeper;
 mod link;
@@ -94,9 +96,9 @@ mod same;
 #[cfg(test)]
 mod simulated;
 
-pub(crate) use self::core::Grant;
 pub(crate) use ask::{Epoch, Failure, Generation, Incarnation};
 pub(crate) use depot::{Depot, Unread};
+pub(crate) use grant::Grant;
 pub(crate) use keeper::Surroundings;
 pub(crate) use memory::Known;
 

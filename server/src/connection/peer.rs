@@ -1,8 +1,11 @@
 //! What a connection's actor, its thread's fan-out and its transport share.
 
+mod standing;
+mod states;
+
 use super::{
     End,
-    actor::{Ask, Connection, Ended, Publish, ReadTopic, Renew, Wanted},
+    actor::{Ask, Connection, Ended, Publish, ReadTopic, Renew},
     calls::Caller,
     departure::Departure,
     members::MemberReader,
@@ -13,14 +16,10 @@ use crate::{
     ground::{
         admission::Admission,
         id::ConnectionId,
-        identity::Identity,
         published::Published,
         refusal::Refusal,
         seat::{CommandTaken, Seat},
         shared::RoomShared,
-        source::Source,
-        tenure::{Tenancy, Tenure},
-        trace::TraceParent,
         transport_kind::TransportKind,
     },
     spans::Span,
@@ -31,9 +30,8 @@ use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
     lane::Lane,
-    session::server::{Request, ServerSession, SessionStats, ZoneContent, Zoned},
-    view::{InView, ZoneId},
-    wire::{self, ColumnCoding},
+    session::server::{Request, ServerSession, SessionStats},
+    wire,
 };
 use std::{
     cell::RefCell,
@@ -497,142 +495,9 @@ impl Peer {
         self.topics.get_or_insert_with(|| Box::new(Subscriptions::new(clock::now())))
     }
 
-    fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
-        let Some(seat) = &self.seat else { return false };
-        let (transport, coding) = (self.transport, self.session.coding());
-        let sent = self.session.poll_state(now, |send| {
-            let (current, baseline, prior) =
-                (send.current, send.baseline.map(|state| &**state), send.prior.map(|state| &**state));
-            let head = send.head(current.input_of(seat.index, seat.player));
-            worker.delta(transport, current, baseline, prior, coding, |shared| {
-                head.write(shared.len(), out);
-                out.extend_from_slice(shared);
-            });
-        });
-        sent.is_some()
-    }
-
-    /// Whether the next state consists of zones.
-    fn sends_zones(&self) -> bool {
-        self.session.has_zones() || self.session.offered().is_some_and(|state| state.zones().is_some())
-    }
-
-    fn write_zones(
-        &mut self,
-        worker: &Worker,
-        now: Instant,
-        message_bytes: usize,
-        out: &mut BytesMut,
-        mut each: impl FnMut(&mut BytesMut),
-    ) -> bool {
-        let Some(seat) = self.seat.clone() else { return false };
-        let input = self.session.offered().map_or(0, |state| state.input_of(seat.index, seat.player));
-        let mut room =
-            SeenZones { worker, seat: &seat, transport: self.transport, coding: self.session.coding() };
-        let (mut messages, mut bytes, mut before) = (0, 0, out.len());
-        let wrote = self.session.poll_zones(
-            now,
-            input,
-            &mut room,
-            message_bytes,
-            &mut worker.zone_writer(),
-            out,
-            |out| {
-                messages += 1;
-                bytes += out.len() - before;
-                each(out);
-                before = out.len();
-            },
-        );
-        worker.counters(self.transport).states_sent += u64::from(wrote);
-        self.sent(worker, messages, bytes);
-        wrote
-    }
-
-    /// Where the connection comes from.
-    pub(super) fn source(&self) -> Source {
-        self.admission.source
-    }
-
-    /// Of which trace it is a part.
-    pub(super) fn trace(&self) -> Option<TraceParent> {
-        self.admission.trace
-    }
-
-    /// The same, said by its first request.
-    pub(super) fn set_trace(&mut self, trace: TraceParent) {
-        self.admission.trace = Some(trace);
-    }
-
-    /// It begins to wait for a room. From here on, the request says of which span it is a part.
-    pub(super) fn asks(&mut self, wanted: &mut Wanted) {
-        let (name, room) = match wanted {
-            Wanted::Join(join) => ("join", &join.room),
-            Wanted::Resume(resume) => ("resume", &resume.room),
-        };
-        let mut span = Span::within(name, self.trace());
-        span.set("room", room);
-        if let Wanted::Join(join) = wanted {
-            join.traceparent = span.here().map_or_else(String::new, |here| here.to_string());
-        }
-        self.joining = Some(Box::new(span));
-    }
-
-    /// It waits no longer: it has a seat, or gets none.
-    pub(super) fn answered(&mut self, answer: Result<(), CloseCode>) {
-        if let (Some(mut span), Err(code)) = (self.joining.take(), answer) {
-            span.fails(code.name());
-        }
-    }
-
-    /// How it comes, and from where.
-    pub(super) fn origin(&self) -> (TransportKind, Source) {
-        (self.transport, self.admission.source)
-    }
-
-    /// Who its client is, once that is known.
-    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
-        self.admission.tenure.as_ref().map(|tenure| tenure.identity())
-    }
-
-    /// The client has said who it is.
-    pub(super) fn set_tenure(&mut self, tenure: Tenure) {
-        self.admission.tenure = Some(Box::new(tenure));
-    }
-
-    /// The client has shown a fresh token, which may allow it to read other topics than before.
-    pub(super) fn renew(&mut self, tenure: Tenure, topics: &Topics) {
-        let identity = tenure.identity().clone();
-        self.set_tenure(tenure);
-        if let Some(reads) = &mut self.topics {
-            reads.have_rights(topics, &identity);
-            self.call();
-        }
-    }
-
-    /// Has the client asked for a token once more before the one that it has expires.
-    pub(super) fn ask_again(&mut self) {
-        if let Some(tenure) = &mut self.admission.tenure {
-            tenure.ask_again(clock::now());
-        }
-    }
-
     /// The room of its seat.
     pub(super) fn room(&self) -> Option<&Arc<RoomShared>> {
         self.seat.as_ref().map(|seat| &seat.room)
-    }
-
-    /// Whether the client may stay. If not, the connection ends.
-    fn check_tenure(&mut self, now: Instant) {
-        let Some(tenure) = &mut self.admission.tenure else { return };
-        match tenure.poll(now) {
-            Tenancy::Goes => {}
-            Tenancy::Ask(within) => {
-                self.session.ask_for_token(within);
-                self.call();
-            }
-            Tenancy::Over(code, reason) => self.close(code, reason, Duration::ZERO),
-        }
     }
 
     fn sent(&mut self, worker: &Worker, messages: u64, bytes: usize) {
@@ -640,34 +505,5 @@ impl Peer {
         let mut counters = worker.counters(self.transport);
         counters.messages_out += messages;
         counters.bytes_out += bytes as u64;
-    }
-}
-
-/// A room's zones, as one player sees them.
-struct SeenZones<'a> {
-    worker: &'a Worker,
-    seat: &'a Seat,
-    transport: TransportKind,
-    coding: ColumnCoding,
-}
-
-impl Zoned<Arc<Published>> for SeenZones<'_> {
-    fn view<'a>(&'a self, state: &'a Arc<Published>) -> &'a [InView] {
-        state.seen_from(self.seat)
-    }
-
-    fn content(&self, state: &Arc<Published>, zone: ZoneId) -> ZoneContent {
-        state.zone_content(zone)
-    }
-
-    fn delta(
-        &mut self,
-        zone: ZoneId,
-        current: &Arc<Published>,
-        baseline: Option<&Arc<Published>>,
-        prior: Option<&Arc<Published>>,
-    ) -> Bytes {
-        let (baseline, prior) = (baseline.map(|state| &**state), prior.map(|state| &**state));
-        self.worker.zone_delta(self.transport, zone, current, baseline, prior, self.coding)
     }
 }

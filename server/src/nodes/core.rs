@@ -12,15 +12,20 @@
 //! Redis counts its lease as over. While it registers its rooms again, its lease is not extended: others may
 //! claim rooms only one lease after Redis has changed, and by then it has registered them all, or stopped.
 
-use super::ask::{Answer, Ask, Epoch, Failure, Generation, Incarnation, Owned, Said};
+mod rooms;
+
+pub(super) use rooms::{Claim, Claimed};
+
+use super::{
+    ask::{Answer, Ask, Failure, Generation, Incarnation, Owned, Said},
+    grant::Grant,
+};
 use crate::ground::ownership::Ownership;
+use rooms::Held;
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,9 +43,6 @@ const TAKE_AGAIN: Duration = Duration::from_millis(20);
 const JUST_OVER: Duration = Duration::from_millis(2);
 /// Time between two attempts after a failure.
 const AGAIN: Duration = Duration::from_millis(100);
-
-/// Nothing is claimed without one.
-const NO_LEASE: &str = "this node has no lease: it cannot reach Redis, or could not in time";
 
 /// A node's lease and rooms.
 #[derive(Debug)]
@@ -109,54 +111,6 @@ enum Phase {
     Leaving { told: bool },
 }
 
-/// A room that this node has.
-#[derive(Debug)]
-struct Held {
-    grant: Grant,
-    /// How many have been told so and have not said yet that they need it no more.
-    holds: usize,
-    /// It cannot be held again when nobody holds it: it may have been given back already, or be another
-    /// node's.
-    released: bool,
-}
-
-/// A room is this node's: what of it concerns others. Clones are the [same](Self::is) grant; the next room of
-/// its name has another, also on the same node.
-#[derive(Debug, Clone)]
-pub(crate) struct Grant {
-    /// For how long.
-    pub(super) owned: Arc<Ownership>,
-    /// The node, and its epoch of the room: what is kept is written under them. 0: it is on its way here.
-    pub(super) node: Incarnation,
-    pub(super) epoch: Arc<AtomicU64>,
-    /// Something of the room is kept that it has yet to go on from.
-    pub(super) kept: Arc<AtomicBool>,
-}
-
-/// What is to be done for somebody who wants a room that is not here.
-#[derive(Debug)]
-pub(super) enum Claim {
-    /// It is this node's: nobody has to be asked. [`Core::let_go`] gives it back.
-    Ours(Grant),
-    /// Something has been asked of the room already. Ask again when that is answered.
-    Wait,
-    /// Ask, as this incarnation and with this number.
-    Ask(Incarnation, u64),
-    /// It cannot be told whose it is.
-    Unknown(&'static str),
-}
-
-/// The result of a claim.
-#[derive(Debug)]
-pub(super) enum Claimed {
-    /// The room is this node's, for as long as this lasts. [`Core::let_go`] gives it back.
-    Ours(Grant),
-    /// As Redis says.
-    Said(Said),
-    /// It cannot be told.
-    Unknown(&'static str),
-}
-
 /// The lease is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lapsed {
@@ -178,16 +132,6 @@ pub(super) struct Means {
     /// These rooms are this node's, and nobody here knows them, because an answer was lost, or Redis has
     /// forgotten that they were given back. [`Core::give_back`] does so.
     pub strays: Vec<Owned>,
-}
-
-/// What is known of a room that may be on its way back to Redis.
-enum Back {
-    /// It is not.
-    Not,
-    /// It was to be, and is held after all.
-    Held(Grant),
-    /// Redis has been told so, or is being told.
-    Said,
 }
 
 impl Core {
@@ -419,53 +363,6 @@ impl Core {
         Means::default()
     }
 
-    /// A room that somebody else had. It is this node's, and held once; unless it was told so twice, and has
-    /// given it back in between.
-    fn take(&mut self, room: &Owned) -> Option<Grant> {
-        if self.epoch_of(&room.room) == Some(room.epoch)
-            && let Some(grant) = self.hold(&room.room)
-        {
-            return Some(grant);
-        }
-        match self.given_back(&room.room, room.epoch) {
-            Back::Not => {}
-            Back::Held(grant) => return Some(grant),
-            Back::Said => return None,
-        }
-        let grant = self.took(&room.room, self.grant(room.epoch, true));
-        self.taken.push((room.room.clone(), grant.clone()));
-        Some(grant)
-    }
-
-    /// Whether the room, which is this node's since this epoch, is being given back. If Redis has not been
-    /// told yet, it is held after all: as it would be for one who wants it now.
-    fn given_back(&mut self, room: &Arc<str>, epoch: Epoch) -> Back {
-        let is_this = |(of, held): &(Arc<str>, Held)| of == room && held.grant.epoch() == epoch;
-        if self.asked.as_ref().and_then(|asked| asked.released.as_ref()).is_some_and(is_this) {
-            return Back::Said;
-        }
-        match self.releases.iter().position(is_this) {
-            None => Back::Not,
-            Some(at) if self.releases[at].1.released => Back::Said,
-            Some(at) => self.hold_again(at).map_or(Back::Not, Back::Held),
-        }
-    }
-
-    /// A room that has ended, and was to be given back, is held for the next one of its name, by another
-    /// grant in the same epoch.
-    fn hold_again(&mut self, at: usize) -> Option<Grant> {
-        let (room, Held { grant: was, .. }) = self.releases.remove(at)?;
-        let grant = self.grant(was.epoch(), false);
-        self.held.insert(room, Held { grant: grant.clone(), holds: 1, released: false });
-        Some(grant)
-    }
-
-    /// A new one. Something of the room may be `kept`.
-    fn grant(&self, epoch: Epoch, kept: bool) -> Grant {
-        let (owned, node) = (self.ownership.clone(), self.me.clone());
-        Grant { owned, node, epoch: Arc::new(epoch.into()), kept: Arc::new(kept.into()) }
-    }
-
     /// Redis may have forgotten something: it is told of all rooms with the next renewal.
     fn mistrust(&mut self, now: Instant, known: bool) {
         if !known {
@@ -546,101 +443,6 @@ impl Core {
         matches!(self.phase, Phase::Leaving { told: true }) && self.asked.is_none()
     }
 
-    /// Somebody wants a room that is not here.
-    pub(super) fn claim(&mut self, now: Instant, room: &Arc<str>) -> Claim {
-        if !self.is_member(now) {
-            return Claim::Unknown(NO_LEASE);
-        }
-        if let Some(grant) = self.hold(room) {
-            return Claim::Ours(grant);
-        }
-        if self.claiming.contains_key(room) {
-            return Claim::Wait;
-        }
-        if self.asked.as_ref().and_then(|asked| asked.released.as_ref()).is_some_and(|(of, _)| of == room) {
-            return Claim::Wait;
-        }
-        if let Some(at) = self.releases.iter().position(|(of, _)| of == room) {
-            if self.releases[at].1.released {
-                return Claim::Wait;
-            }
-            if let Some(grant) = self.hold_again(at) {
-                return Claim::Ours(grant);
-            }
-        }
-        self.questions += 1;
-        self.claiming.insert(room.clone(), self.questions);
-        Claim::Ask(self.me.clone(), self.questions)
-    }
-
-    /// The room, if it is this node's.
-    fn hold(&mut self, room: &str) -> Option<Grant> {
-        let held = self.held.get_mut(room)?;
-        held.holds += 1;
-        Some(held.grant.clone())
-    }
-
-    /// The answer to a claim. None: an earlier incarnation has asked, and those who waited for it were told
-    /// when its lease was over.
-    pub(super) fn claimed(
-        &mut self,
-        now: Instant,
-        id: u64,
-        room: &Arc<str>,
-        answer: Result<&Answer, &Failure>,
-    ) -> Option<Claimed> {
-        if self.claiming.get(room) != Some(&id) {
-            return None;
-        }
-        self.claiming.remove(room);
-        Some(self.means(now, room, answer))
-    }
-
-    fn means(&mut self, now: Instant, room: &Arc<str>, answer: Result<&Answer, &Failure>) -> Claimed {
-        if !self.is_member(now) {
-            return Claimed::Unknown(NO_LEASE);
-        }
-        let Ok(answer) = answer else { return Claimed::Unknown("Redis does not answer") };
-        if !self.trusts(now, answer) {
-            return Claimed::Unknown("Redis has just been replaced");
-        }
-        match &answer.said {
-            Said::Ours { epoch, kept } => {
-                // It may have been taken over meanwhile: that is under the same epoch.
-                if self.epoch_of(room) == Some(*epoch) {
-                    return self.hold(room).map_or(Claimed::Unknown(NO_LEASE), Claimed::Ours);
-                }
-                match self.given_back(room, *epoch) {
-                    Back::Not => {}
-                    Back::Held(grant) => return Claimed::Ours(grant),
-                    Back::Said => return Claimed::Unknown("the room has just been given back"),
-                }
-                Claimed::Ours(self.took(room, self.grant(*epoch, *kept)))
-            }
-            said => Claimed::Said(said.clone()),
-        }
-    }
-
-    /// Somebody who was granted the room needs it no more. It is given back with the last; unless it is not
-    /// this node's any more, or is by another grant.
-    pub(super) fn let_go(&mut self, room: &Arc<str>, grant: &Grant) {
-        let Some(held) = self.held.get_mut(room).filter(|held| held.grant.is(grant)) else { return };
-        held.holds -= 1;
-        if held.holds == 0 {
-            // Of one that goes on from what is kept, something may be on its way to be kept in this epoch.
-            let released = matches!(self.phase, Phase::Restoring { .. }) || grant.is_kept();
-            let gone = self.held.remove_entry(room);
-            let gone = gone.map(|(room, held)| (room, Held { released: held.released || released, ..held }));
-            self.releases.extend(gone);
-        }
-    }
-
-    /// Nobody here has the room that is this node's. Somebody is to go on from what is kept of it.
-    pub(super) fn give_back(&mut self, Owned { room, epoch }: Owned) {
-        let held = Held { grant: self.grant(epoch, true), holds: 0, released: true };
-        self.releases.push_back((room, held));
-    }
-
     /// Whether an answer is of the Redis that this node has told what it has.
     pub(super) fn trusts(&mut self, now: Instant, answer: &Answer) -> bool {
         let trusts = self.generation.as_ref() == Some(&answer.generation);
@@ -650,89 +452,12 @@ impl Core {
         trusts
     }
 
-    /// Whether nobody here has the room, or has asked for it.
-    pub(super) fn is_free(&self, room: &str) -> bool {
-        !self.held.contains_key(room) && !self.claiming.contains_key(room)
-    }
-
-    /// Since which epoch the room is this node's.
-    pub(super) fn epoch_of(&self, room: &str) -> Option<Epoch> {
-        self.held.get(room).map(|held| held.grant.epoch())
-    }
-
     /// What it has yet to do, but for what it does time and again.
     #[cfg(test)]
     pub(super) fn unrest(&self) -> Option<String> {
         let (releases, claiming) = (self.releases.len(), self.claiming.len());
         let rests = matches!(self.phase, Phase::Member) && releases == 0 && claiming == 0;
         (!rests).then(|| format!("{:?}: {releases} rooms to give back, {claiming} wanted", self.phase))
-    }
-
-    /// Whether the room is this node's by this grant.
-    pub(super) fn has(&self, room: &str, grant: &Grant) -> bool {
-        self.held.get(room).is_some_and(|held| held.grant.is(grant))
-    }
-
-    /// Another node is offered the room, or is not any more. What is offered is not the next one of its name.
-    pub(super) fn offers(&mut self, room: &str, grant: &Grant, is_offered: bool) {
-        if let Some(held) = self.held.get_mut(room).filter(|held| held.grant.is(grant)) {
-            held.released = is_offered;
-        }
-    }
-
-    /// For a room that is on its way here. It has no epoch until it is [taken](Self::took), and if it does
-    /// not begin then, somebody may go on from what the other node has kept of it.
-    pub(super) fn arriving(&self) -> Grant {
-        self.grant(0, true)
-    }
-
-    /// The room is this node's, for one who is granted it: by this grant, or by that of those who have it
-    /// already.
-    pub(super) fn took(&mut self, room: &Arc<str>, grant: Grant) -> Grant {
-        let new = || Held { grant: grant.clone(), holds: 0, released: false };
-        let held = self.held.entry(room.clone()).or_insert_with(new);
-        held.grant.since(grant.epoch());
-        held.holds += 1;
-        held.grant.clone()
-    }
-
-    /// The room is another node's. Those who had it here have yet to let it go, which changes nothing.
-    pub(super) fn gave(&mut self, room: &str, grant: &Grant) {
-        if self.has(room, grant) {
-            self.held.remove(room);
-        }
-    }
-}
-
-impl Grant {
-    /// Whether it is the same one.
-    pub(super) fn is(&self, other: &Grant) -> bool {
-        Arc::ptr_eq(&self.epoch, &other.epoch)
-    }
-
-    /// Since which epoch the room is this node's.
-    pub(super) fn epoch(&self) -> Epoch {
-        self.epoch.load(Relaxed)
-    }
-
-    /// The room is this node's since this epoch.
-    pub(super) fn since(&self, epoch: Epoch) {
-        self.epoch.store(epoch, Relaxed);
-    }
-
-    /// The room goes on: when it has ended, nothing of it is kept.
-    pub(super) fn begins(&self) {
-        self.kept.store(false, Relaxed);
-    }
-
-    /// The room is not had by this node any more, and goes on elsewhere, or here again.
-    pub(super) fn stays(&self) {
-        self.kept.store(true, Relaxed);
-    }
-
-    /// Whether something of the room is kept that it has yet to go on from.
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept.load(Relaxed)
     }
 }
 

@@ -4,7 +4,8 @@
 use super::{
     Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
     ask::{Answer, Ask, Failure, Generation, Incarnation, Said},
-    core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
+    core::{Claim, Claimed, Core, Lapsed, Question, is_silent},
+    grant::Grant,
     inbox::{Inbox, Word},
     link::{self, Link},
     node::{Load, Node, choose},

@@ -14,7 +14,8 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Failure, Incarnation, Said},
-    core::{Core, Grant},
+    core::Core,
+    grant::Grant,
     node::Node,
 };
 use bytes::Bytes;

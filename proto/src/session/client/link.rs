@@ -1,6 +1,6 @@
 //! What ends with a connection, and what outlives it.
 
-use super::{Acks, Inputs};
+use super::{acks::Acks, inputs::Inputs};
 use crate::{limits, schema::Schema, session::Delivery, wire};
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     nodes::{
         ask::{Epoch, Incarnation},
-        core::Grant,
+        grant::Grant,
         model::{KIND, Keep, Saved},
     },
     store::{self, Append as _, Row, frames},

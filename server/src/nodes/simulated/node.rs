@@ -8,11 +8,12 @@ use super::{
 };
 use crate::nodes::{
     ask::{Answer, Ask, Epoch, Failure, Incarnation, Said},
-    core::{Claim, Claimed, Core, Grant},
+    core::{Claim, Claimed, Core},
     depot::{
         Outcome as Wrote,
         simulated::{Depot, State},
     },
+    grant::Grant,
     model::{Saved, Time},
     node::{Node, tests::node},
     transfer::{Outcome, Query, Transfers},

@@ -2,8 +2,8 @@
 
 use super::scene::Scene;
 use crate::nodes::{
-    core::Grant,
     depot::simulated::{Depot, Page, State},
+    grant::Grant,
     model::Time,
 };
 use std::{
