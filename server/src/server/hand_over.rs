@@ -44,7 +44,7 @@ impl Running {
     /// # Errors
     /// None may follow it; or the system does not allow it.
     pub(crate) fn sockets(&self) -> Result<Sockets, UpgradeError> {
-        if self.parts.nodes.is_some() {
+        if self.parts.joined.is_some() {
             return Err(UpgradeError::Node);
         }
         let udp = self.parts.quic.as_ref().map(|quic| quic.sockets()).transpose()?;

@@ -44,10 +44,10 @@ pub(super) struct Joined {
     pub depot: Arc<Depot>,
     /// What operators see of other nodes.
     pub overview: Arc<Overview>,
-    /// Rooms that it has taken over.
-    pub taken: mpsc::UnboundedReceiver<Vec<Hold>>,
-    /// What operators have asked of it at other nodes.
-    pub asked: mpsc::UnboundedReceiver<Errand>,
+    /// Rooms that it takes over, until the server serves.
+    pub taken: Mutex<Option<mpsc::UnboundedReceiver<Vec<Hold>>>>,
+    /// What operators have asked of it at other nodes, until the server serves.
+    pub asked: Mutex<Option<mpsc::UnboundedReceiver<Errand>>>,
     /// Which Redis it is.
     pub generations: Generations,
 }
@@ -107,7 +107,8 @@ pub(super) fn join(
     let nodes = nodes.map_err(|other| StartError::Lease(other.to_string()))?;
     let busiest = busiest(registry.clone());
     let overview = Overview::start(way(), config.lease, nodes.me(), busiest)?;
-    Ok(Joined { nodes, depot, overview, taken: takes_over, asked, generations })
+    let (taken, asked) = (Mutex::new(Some(takes_over)), Mutex::new(Some(asked)));
+    Ok(Joined { nodes, depot, overview, taken, asked, generations })
 }
 
 /// The rooms here with the most players.

@@ -2,6 +2,7 @@
 
 use super::{
     BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, Routes, StartError,
+    neighbours::Joined,
     restore::{OpenedStore, restore},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Depot, Errand, Hint, Hold, Nodes, Overview, Users},
+    nodes::{Hint, Users},
     presence::Presence,
     registry::Registry,
     room::events::Events,
@@ -70,18 +71,10 @@ pub(super) struct Parts {
     pub factory: Arc<Factory>,
     pub matchmaker: Arc<Matchmaker>,
     pub queue: Arc<Queue>,
-    /// The other nodes, if there may be others.
-    pub nodes: Option<Arc<Nodes>>,
-    /// What operators see of them, and ask of them.
-    pub overview: Option<Arc<Overview>>,
-    /// What operators have asked of this one at other nodes, until the server serves.
-    pub asked: Mutex<Option<mpsc::UnboundedReceiver<Errand>>>,
+    /// This node among others, if there may be others.
+    pub joined: Option<Joined>,
     /// Moves rooms to them.
     pub mover: Option<Arc<Mover>>,
-    /// Where rooms are kept that these can have go on.
-    pub depot: Option<Arc<Depot>>,
-    /// Rooms that this node takes over, until it serves.
-    pub taken: Mutex<Option<mpsc::UnboundedReceiver<Vec<Hold>>>>,
     pub presence: Addr<Presence>,
     /// Finds users, at all nodes.
     pub finder: Arc<Finder>,
@@ -143,8 +136,8 @@ impl Parts {
             lobby_readers: Places::new(LOBBY_READERS, LOBBY_READERS_OF_ADDRESS),
             // One for each who may play.
             queue_readers: Places::new(self.config.max_connections, self.config.max_connections_per_address),
-            nodes: self.nodes.clone(),
-            overview: self.overview.clone(),
+            nodes: self.joined.as_ref().map(|joined| joined.nodes.clone()),
+            overview: self.joined.as_ref().map(|joined| joined.overview.clone()),
             mover: self.mover.clone(),
             presence: self.presence.clone(),
             finder: self.finder.clone(),
@@ -259,7 +252,7 @@ impl Parts {
     /// Leaves the rooms to the next server, if there is to be one. Returns the rooms' names.
     pub(super) async fn leave(&self, most: Duration) -> HashSet<String> {
         let mut left = HashSet::new();
-        if self.store.get().is_some() || self.depot.is_some() {
+        if self.store.get().is_some() || self.joined.is_some() {
             left.extend(self.leave_in_store(most).await);
         }
         left.extend(self.leave_in_file(most).await);
@@ -282,7 +275,8 @@ impl Parts {
 
     /// Puts rooms that have stopped into the store, if there is one, and closes it.
     pub(super) async fn put_in_store(&self, rows: &[Arc<Row>], most: Duration) -> io::Result<()> {
-        let (store, depot, rows) = (self.store.clone(), self.depot.clone(), rows.to_vec());
+        let depot = self.joined.as_ref().map(|joined| joined.depot.clone());
+        let (store, rows) = (self.store.clone(), rows.to_vec());
         let put = move || match (depot, store.get()) {
             (Some(depot), _) => depot.finish(rows, most),
             (None, Some(store)) => store.finish(rows, most),

@@ -3,7 +3,7 @@
 use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
     listen::{inherit, listen},
-    neighbours::{self, Joined},
+    neighbours,
     parts::{Fanouts, local_connections, open_store},
     restore::OpenedStore,
 };
@@ -196,10 +196,10 @@ impl Prepared {
         if let Some(mover) = &parts.mover {
             actix_rt::spawn(mover.clone().take_in());
         }
-        if let Some(taken) = parts.taken.lock().take() {
+        if let Some(taken) = parts.joined.as_ref().and_then(|joined| joined.taken.lock().take()) {
             actix_rt::spawn(parts.factory.clone().take_over(taken));
         }
-        if let Some(asked) = parts.asked.lock().take() {
+        if let Some(asked) = parts.joined.as_ref().and_then(|joined| joined.asked.lock().take()) {
             actix_rt::spawn(neighbours::obey(asked, parts.mover.clone(), parts.drain_asked.clone()));
         }
         let registry = parts.registry.clone();
@@ -275,18 +275,14 @@ impl Prepared {
         let homes = Homes::start(config.threads, config.pin_threads, connections)?;
         let events = Events::start(server.hear, metrics.clone())?;
         let work = JobPool::start(jobs, metrics.clone())?;
-        let nodes = config.redis.as_ref().map(|redis| {
+        let joined = config.redis.as_ref().map(|redis| {
             let kinds = server.games.iter().map(|game| game.name().to_owned()).collect();
             let addresses = (address, quic.as_ref().map(|quic| quic.address()));
             let way = || Way::new(redis, &config.redis_prefix);
             neighbours::join(&config, way, addresses, kinds, &registry, &metrics, &health)
         });
-        let (nodes, depot, overview, taken, asked, generations) = match nodes.transpose()? {
-            Some(Joined { nodes, depot, overview, taken, asked, generations }) => {
-                (Some(nodes), Some(depot), Some(overview), Some(taken), Some(asked), Some(generations))
-            }
-            None => (None, None, None, None, None, None),
-        };
+        let joined = joined.transpose()?;
+        let nodes = joined.as_ref().map(|joined| joined.nodes.clone());
         let places = Places::new(config.max_connections, config.max_connections_per_address);
         let services = RoomServices {
             clock,
@@ -299,7 +295,7 @@ impl Prepared {
             store: store.clone(),
             nodes: nodes.clone(),
             places: places.clone(),
-            depot: depot.clone(),
+            depot: joined.as_ref().map(|joined| joined.depot.clone()),
         };
         let (token, made_token) = match config.admin_token.clone() {
             Some(token) => (token, None),
@@ -318,9 +314,9 @@ impl Prepared {
         });
         let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone());
         authenticator.start(&health)?;
-        let users = Way::of(&config).zip(generations).map(|(way, generations)| {
+        let users = Way::of(&config).zip(joined.as_ref()).map(|(way, joined)| {
             let (revocations, once) = (authenticator.revocations(), authenticator.once());
-            neighbours::share_users(way, &registry, revocations, once, generations)
+            neighbours::share_users(way, &registry, revocations, once, joined.generations.clone())
         });
         let users = users.transpose()?;
         let abroad = nodes.as_ref().zip(Way::of(&config)).map(|(nodes, way)| {
@@ -366,12 +362,8 @@ impl Prepared {
             factory,
             matchmaker,
             queue,
-            nodes,
-            overview,
-            asked: Mutex::new(asked),
+            joined,
             mover,
-            depot,
-            taken: Mutex::new(taken),
             registry,
             presence,
             finder,

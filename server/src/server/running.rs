@@ -2,7 +2,7 @@
 
 use super::{
     CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, END_LIMIT, HEAR_LIMIT, MOVE_LIMIT, Parts,
-    READERS_LIMIT, SENT_LIMIT, STUCK,
+    READERS_LIMIT, SENT_LIMIT, STUCK, neighbours::Joined,
 };
 use crate::{
     config::{Config, PublicUrl},
@@ -262,7 +262,7 @@ impl Running {
             let (room, reason) = (RoomView::of(&listed.shared), "the server stopped".to_owned());
             self.parts.events.push_last(RoomEvent::Ended { room, why: "server_stopped", reason });
         }
-        if let Some(nodes) = &self.parts.nodes {
+        if let Some(Joined { nodes, .. }) = &self.parts.joined {
             nodes.leave().await;
         }
         self.parts.events.finish(hear).await;
