@@ -9,8 +9,7 @@
 //!   server ends before that, the next one reads it instead of `FILE`.
 //! - `FILE.bad` was written by a server, but cannot be read.
 
-use crate::{ground::durability::Durability, registry::Maker, room::core::Carried};
-use driftless_sim::Setup;
+use crate::{ground::made_with::MadeWith, room::core::Carried};
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Borrow,
@@ -36,17 +35,8 @@ const OTHERS_WRITE: u32 = 0o022;
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Room {
-    pub setup: Setup<String>,
-    pub maker: Maker,
-    pub durability: Durability,
+    pub made_with: MadeWith,
     pub carried: Carried,
-}
-
-impl Room {
-    /// What it was made with.
-    pub(crate) fn made_with(&self) -> (Setup<String>, Maker, Durability) {
-        (self.setup.clone(), self.maker, self.durability)
-    }
 }
 
 /// Where a server leaves its rooms to the next one.

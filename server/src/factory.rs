@@ -18,13 +18,14 @@ use crate::{
     clock::{self, Clock},
     config::Config,
     ground::{
-        durability::Durability, id::RoomId, places::Places, report::Report, shares::Shares, source::Source,
+        durability::Durability, id::RoomId, made_with::Maker, places::Places, report::Report, shares::Shares,
+        source::Source,
     },
     homes::Homes,
     jobs::JobPool,
     metrics::Metrics,
     nodes::{Depot, Nodes},
-    registry::{Found, Listed, Maker, Registry, RoomSummary},
+    registry::{Found, Listed, Registry, RoomSummary},
     room::{AskStarted, Carry, events::Events, record::RecordThread},
     store::Store,
 };
@@ -206,16 +207,16 @@ impl Factory {
         };
         let asked: Vec<_> = self.registry.all().into_iter().filter(which).map(ask).collect();
         let mut rooms = Vec::new();
-        for (Listed { shared, setup, maker, durability, .. }, handed_over) in asked {
+        for (Listed { shared, made_with, .. }, handed_over) in asked {
             match timeout_at(until.into(), handed_over).await {
                 Ok(Ok(Some(carried))) => {
-                    rooms.push(carry::Room { setup: (*setup).clone(), maker, durability, carried });
+                    rooms.push(carry::Room { made_with: (*made_with).clone(), carried });
                 }
                 // It has ended.
                 Ok(_) => {}
-                Err(_) if self.is_stored(durability) => warn!(
+                Err(_) if self.is_stored(made_with.durability) => warn!(
                     room = %shared.name,
-                    durability = durability.name(),
+                    durability = made_with.durability.name(),
                     "the room did not stop in time: it goes on from what the store has of it, as after a failure"
                 ),
                 Err(_) => warn!(room = %shared.name, "the room did not stop in time: it is lost"),

@@ -19,6 +19,7 @@ pub mod id;
 pub mod identity;
 pub(crate) mod inode;
 pub mod key_source;
+pub mod made_with;
 pub mod members;
 pub mod notice;
 pub mod once;

@@ -258,10 +258,10 @@ impl Mover {
         spectators: u32,
         listed: &Listed,
     ) -> Result<Bytes, String> {
-        let (setup, maker, durability) = ((*listed.setup).clone(), listed.maker, listed.durability);
+        let made_with = (*listed.made_with).clone();
         let due = self.clock.unix().saturating_sub(due.elapsed());
         let packed = spawn_blocking(move || {
-            let room = carry::Room { setup, maker, durability, carried };
+            let room = carry::Room { made_with, carried };
             carry::encode(&[room]).map(|room| Parcel { due, spectators, room }.encode())
         });
         let packed = packed.await.map_err(|error| error.to_string())?;
@@ -278,8 +278,12 @@ impl Mover {
 
     async fn take(self: Arc<Self>, arrival: Arrival) {
         let Arrival { room: name, offered, parcel, hold } = arrival;
-        let unpacked = spawn_blocking(move || Parcel::decode(&parcel)).await;
-        let unpacked = unpacked.unwrap_or_else(|error| Err(error.to_string()));
+        let factory = self.factory.clone();
+        let unpacked = spawn_blocking(move || {
+            let (came, room) = Parcel::decode(&parcel)?;
+            Ok((came, factory.revive(room)?))
+        });
+        let unpacked = unpacked.await.unwrap_or_else(|error| Err(error.to_string()));
         let come = unpacked.and_then(|(came, room)| self.factory.come(room, came, hold));
         match come {
             Ok(room) if self.nodes.take(&name, offered).await => room.do_send(Begin),

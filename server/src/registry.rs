@@ -9,19 +9,19 @@ use crate::{
         durability::Durability,
         home::Home,
         identity::User,
+        made_with::MadeWith,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         shrink::is_nearly_empty,
-        source::Source,
     },
     metrics::Metrics,
     room::{CloseRoom, Kick, Listing, RoomAddr},
 };
 use dashmap::{DashMap, Entry};
 use driftless_proto::code::CloseCode;
-use driftless_sim::{PlayerId, Setup};
+use driftless_sim::PlayerId;
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
@@ -54,22 +54,9 @@ pub struct Listed {
     /// How to reach it.
     pub room: RoomAddr,
     /// What it was made with.
-    pub setup: Arc<Setup<String>>,
-    /// Who has made it.
-    pub maker: Maker,
-    /// What of it survives a failure of the server.
-    pub durability: Durability,
+    pub made_with: Arc<MadeWith>,
     /// Its share of the server's totals, given back when the room is no longer listed.
     pub budget: Arc<dyn Any + Send + Sync>,
-}
-
-/// The originator of a room.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub enum Maker {
-    /// An operator. The room lingers before anybody has played in it.
-    Operator,
-    /// Somebody who joins it.
-    Joiner(Source),
 }
 
 /// Where a seat is.
@@ -193,7 +180,7 @@ impl Registry {
 
     /// Players in rooms that end with the server, because those of such a durability do.
     pub(crate) fn players_of(&self, ends: impl Fn(Durability) -> bool) -> u64 {
-        let rooms = self.rooms.iter().filter(|listed| ends(listed.durability));
+        let rooms = self.rooms.iter().filter(|listed| ends(listed.made_with.durability));
         rooms.map(|listed| u64::from(listed.shared.players.load(Ordering::Relaxed))).sum()
     }
 

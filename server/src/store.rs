@@ -76,10 +76,9 @@ pub use yardstick::Yardstick;
 
 use crate::{
     carry, clock,
-    ground::{durability::Durability, inode::Inode, shared::RoomShared},
+    ground::{durability::Durability, inode::Inode, made_with::MadeWith, shared::RoomShared},
     health::Part,
     metrics::Metrics,
-    registry::Maker,
     room::{
         CheckpointSink,
         core::Carried,
@@ -87,7 +86,6 @@ use crate::{
     },
     upgrade,
 };
-use driftless_sim::Setup;
 use folder::{Damage, Folder};
 use log::{Log, Segments};
 use parking_lot::Mutex;
@@ -138,9 +136,7 @@ struct RoomSink {
     log: Arc<Log>,
     room: u64,
     name: String,
-    setup: Setup<String>,
-    maker: Maker,
-    durability: Durability,
+    made_with: Arc<MadeWith>,
     sync: Duration,
     position: Arc<Mutex<Position>>,
     metrics: Arc<Metrics>,
@@ -370,22 +366,18 @@ impl Store {
     pub(crate) fn room(
         &self,
         room: &RoomShared,
-        setup: Setup<String>,
-        maker: Maker,
-        durability: Durability,
+        made_with: Arc<MadeWith>,
         stored: bool,
     ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
         let segment = self.log.segment();
         let position = Arc::new(Mutex::new(Position { stored, segment, ..Position::default() }));
-        let journal = RoomJournal::new(self.log.clone(), room, durability, position.clone());
+        let journal = RoomJournal::new(self.log.clone(), room, made_with.durability, position.clone());
         let sink = RoomSink {
             pending: self.pending.clone(),
             log: self.log.clone(),
             room: room.id.0,
             name: room.name.to_string(),
-            setup,
-            maker,
-            durability,
+            made_with,
             sync: self.intervals.sync,
             position,
             metrics: self.metrics.clone(),
@@ -437,8 +429,8 @@ impl Store {
 impl CheckpointSink for RoomSink {
     fn put(&self, carried: Carried, took: Duration) {
         self.metrics.store.checkpoint_duration.observe(took);
-        let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
-        let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false, self.sync);
+        let made_with = (*self.made_with).clone();
+        let mut row = Row::now(carry::Room { made_with, carried }, false, self.sync);
         // Nothing of the room comes after it and before this one.
         row.segment = self.log.segment();
         let mut position = self.position.lock();

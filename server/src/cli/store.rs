@@ -198,7 +198,7 @@ fn row(stored: Stored, games: &[GameKind]) -> Value {
                 "name": row.name(),
                 "kind": room.carried.kind,
                 "tick": stored.newest,
-                "durability": room.durability.name(),
+                "durability": room.made_with.durability.name(),
                 "age_ms": row.age().as_millis() as u64,
                 "bytes": row.bytes(),
             });
@@ -248,7 +248,7 @@ fn age(age: Duration) -> String {
 
 /// Everything about a room but secrets.
 fn show(stored: StoredRoom, games: &[GameKind]) -> Value {
-    let (row, carried, setup) = (&stored.row, &stored.row.room.carried, &stored.row.room.setup);
+    let (row, carried, setup) = (&stored.row, &stored.row.room.carried, &stored.row.room.made_with.setup);
     let kind = kind_of(carried, games);
     let game = match kind {
         None => "this program does not have it",
@@ -260,7 +260,7 @@ fn show(stored: StoredRoom, games: &[GameKind]) -> Value {
         "kind": carried.kind,
         "game": game,
         "schema": format!("{:08x}", carried.schema),
-        "durability": row.room.durability.name(),
+        "durability": row.room.made_with.durability.name(),
         "tick_rate": setup.tick_rate,
         "max_players": setup.max_players,
         "seed": setup.seed,
@@ -307,7 +307,7 @@ fn export(stored: StoredRoom, games: &[GameKind], file: &Path) -> Result<u32, St
     let header = RecordingHeader {
         kind: room.carried.kind.clone(),
         room: room.carried.name.clone(),
-        setup: room.setup.clone(),
+        setup: room.made_with.setup.clone(),
     };
     let frames = if stored.row.is_journaled() { stored.frames } else { Vec::new() };
     let ticks = match (frames.is_empty(), kind_of(&room.carried, games)) {

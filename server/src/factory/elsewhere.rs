@@ -3,10 +3,9 @@
 use super::{
     Factory, FactoryError, LostRoom,
     entering::{kind_of, makes_none, of_kind},
-    restoring::{Stays, restored},
+    restoring::{Revived, Stays, redone},
 };
 use crate::{
-    carry,
     config::StoreMismatch,
     connection::{Ticket, Wanted},
     ground::{identity::Identity, refusal::Refusal, seat::ResumeToken, source::Source},
@@ -230,9 +229,9 @@ impl Factory {
         let (start, name) = (Instant::now(), hold.room().clone());
         let waits = |why| FactoryError::Waits { room: name.to_string(), why };
         match self.redo(depot, &hold).await {
-            Ok(Some(mut room)) => {
-                room.carried.id = self.next_id();
-                let listed = self.try_go_on(room, false, None, Some(hold)).map_err(|why| match why {
+            Ok(Some(mut revived)) => {
+                revived.room.carried.id = self.next_id();
+                let listed = self.try_go_on(revived, false, None, Some(hold)).map_err(|why| match why {
                     Stays::Unfit(why) => waits(why),
                     Stays::NotNow(error) => error,
                 })?;
@@ -267,7 +266,7 @@ impl Factory {
     }
 
     /// Restores a room from what is kept of it. None: nothing is, or its game had ended it.
-    async fn redo(&self, depot: &Depot, hold: &Hold) -> Result<Option<carry::Room>, Stuck> {
+    async fn redo(&self, depot: &Depot, hold: &Hold) -> Result<Option<Revived>, Stuck> {
         let waits = |why| Stuck::NotMine(FactoryError::Waits { room: hold.room().to_string(), why });
         let kept = match depot.read(hold).await {
             Ok(None) => return Ok(None),
@@ -278,11 +277,12 @@ impl Factory {
             Err(Unread::OtherVersion(why)) => return Err(waits(why)),
             Err(Unread::Damaged(why)) => return Err(Stuck::OfNoUse(None, why)),
         };
-        let kind = self.kind_of(&kept).map_err(waits)?;
+        let kind = self.kind_of(&kept.row.room).map_err(waits)?;
         let (lost, wholly) =
             (LostRoom::of(&kept.row.room), self.config.store_mismatch == StoreMismatch::Wait);
         // Others on this thread do not wait for it.
-        match spawn_blocking(move || restored(kept, &kind, wholly)).await {
+        let redo = move || redone(kept, &kind, wholly)?.map(|room| Revived::new(room, kind)).transpose();
+        match spawn_blocking(redo).await {
             Ok(restored) => restored.map_err(|why| Stuck::OfNoUse(Some(lost), why)),
             // The server stops.
             Err(error) => {

@@ -4,11 +4,11 @@ use super::{Factory, FactoryError, RoomSpec};
 use crate::{
     connection::{Rooms, Search, Ticket, Wanted},
     ground::{
-        entrant::Entrant, identity::Identity, refusal::Refusal, reservation::ReservationToken,
-        seat::ResumeToken, sight::Sight, source::Source, trace::TraceParent,
+        entrant::Entrant, identity::Identity, made_with::Maker, refusal::Refusal,
+        reservation::ReservationToken, seat::ResumeToken, sight::Sight, source::Source, trace::TraceParent,
     },
     nodes::Hold,
-    registry::{Listed, Maker, SeatPlace},
+    registry::{Listed, SeatPlace},
     room::{
         Join, Resume, RoomAddr, Seated,
         core::{JoinError, ResumeError},

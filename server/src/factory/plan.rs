@@ -3,11 +3,17 @@
 use super::{Factory, FactoryError, RoomSpec, spec, ticks::Ticks};
 use crate::{
     ground::{
-        durability::Durability, id::RoomId, members::Members, shared::RoomShared, shares::Share,
-        sight::Spectating, trace::TraceParent,
+        durability::Durability,
+        id::RoomId,
+        made_with::{MadeWith, Maker},
+        members::Members,
+        shared::RoomShared,
+        shares::Share,
+        sight::Spectating,
+        trace::TraceParent,
     },
     nodes::{Grant, Hold, Unavailable},
-    registry::{Listed, Maker},
+    registry::Listed,
 };
 use driftless_proto::limits::{MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::{Setup, TICK_RATES, game::GameKind};
@@ -27,9 +33,7 @@ pub(super) struct Plan {
     pub id: RoomId,
     pub name: Arc<str>,
     pub kind: GameKind,
-    pub setup: Setup<String>,
-    pub maker: Maker,
-    pub durability: Durability,
+    pub made_with: MadeWith,
     pub members: Members,
     pub spectating: Spectating,
     /// Its name is this node's.
@@ -52,10 +56,8 @@ pub(super) enum Provenance {
 pub(super) struct Made {
     pub shared: Arc<RoomShared>,
     pub kind: GameKind,
-    pub setup: Setup<String>,
+    pub made_with: Arc<MadeWith>,
     pub budget: Budget,
-    pub maker: Maker,
-    pub durability: Durability,
     pub trace: Option<TraceParent>,
 }
 
@@ -86,7 +88,8 @@ impl Factory {
         spec::check_info(&spec.info)?;
         let spectating = self.spectating(&kind, spec)?;
         let (members, provenance) = (Members::default(), Provenance::New);
-        let plan = Plan { id, name, kind, setup, maker, durability, members, spectating, hold, provenance };
+        let made_with = MadeWith { setup, maker, durability };
+        let plan = Plan { id, name, kind, made_with, members, spectating, hold, provenance };
         let made = self.admit(plan)?;
         spec.info.iter().for_each(|(key, value)| made.shared.notice.set_info(key.clone(), value.clone()));
         Ok(Made { trace: spec.trace, ..made })
@@ -119,7 +122,8 @@ impl Factory {
 
     /// Takes a room's share of what the server has.
     pub(super) fn admit(&self, plan: Plan) -> Result<Made, FactoryError> {
-        let Plan { id, name, kind, setup, maker, durability, members, spectating, hold, provenance } = plan;
+        let Plan { id, name, kind, made_with, members, spectating, hold, provenance } = plan;
+        let MadeWith { setup, maker, .. } = &made_with;
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
         }
@@ -136,7 +140,7 @@ impl Factory {
         let owned = hold.as_ref().map(|hold| hold.owned().clone());
         let shared = Arc::new(RoomShared { members: Arc::new(members), spectating, owned, ..shared });
         let by_join = matches!(maker, Maker::Joiner(_));
-        let share = match (maker, provenance) {
+        let share = match (*maker, provenance) {
             (Maker::Operator, _) => None,
             (Maker::Joiner(source), Provenance::New) => {
                 Some(self.by_source.take(source).ok_or_else(|| FactoryError::TooManyRoomsOfAddress {
@@ -156,7 +160,7 @@ impl Factory {
             }
         };
         let budget = Budget { _ticks: ticks, _share: share, hold };
-        Ok(Made { shared, kind, setup, budget, maker, durability, trace: None })
+        Ok(Made { shared, kind, made_with: made_with.into(), budget, trace: None })
     }
 }
 

@@ -7,9 +7,13 @@ use super::{
 };
 use crate::{
     carry,
-    ground::{durability::Durability, members::Members, sight::Spectating},
+    ground::{
+        made_with::{MadeWith, Maker},
+        members::Members,
+        sight::Spectating,
+    },
     nodes::Hold,
-    registry::{Found, Listed, Maker},
+    registry::{Found, Listed},
     room::{
         Listing as _, RoomAddr,
         core::restore::{restore, restore_or_go_back},
@@ -18,7 +22,10 @@ use crate::{
     },
     store::{Store, StoredRoom},
 };
-use driftless_sim::{Setup, checksum::schema_checksum, game::GameKind};
+use driftless_sim::{
+    checksum::schema_checksum,
+    game::{Game, GameKind},
+};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -28,18 +35,33 @@ use tracing::{error, info, warn};
 /// A room that cannot go on: what is left of it.
 pub(crate) struct LostRoom {
     view: RoomView,
-    setup: Setup<String>,
-    maker: Maker,
-    durability: Durability,
+    made_with: MadeWith,
     spectating: Spectating,
 }
 
 impl LostRoom {
     /// What is left of a room.
     pub(crate) fn of(room: &carry::Room) -> Self {
-        let (setup, maker, durability) = room.made_with();
         let (view, spectating) = (RoomView::of_carried(&room.carried), room.carried.spectating);
-        Self { view, setup, maker, durability, spectating }
+        Self { view, made_with: room.made_with.clone(), spectating }
+    }
+}
+
+/// A room with its game, as it stopped.
+pub(crate) struct Revived {
+    kind: GameKind,
+    pub room: carry::Room,
+    game: Box<dyn Game>,
+}
+
+impl Revived {
+    /// Restores its game.
+    pub(super) fn new(room: carry::Room, kind: GameKind) -> Result<Self, String> {
+        if schema_checksum(&kind.schema()) != room.carried.schema {
+            return Err("the schema of its game has changed".into());
+        }
+        let game = start::restore(&kind, &room.carried.state)?;
+        Ok(Self { kind, room, game })
     }
 }
 
@@ -54,26 +76,16 @@ pub(super) enum Stays {
     NotNow(#[from] FactoryError),
 }
 
-impl From<String> for Stays {
-    fn from(why: String) -> Self {
-        Stays::Unfit(why)
-    }
-}
-
-/// Restores a room from what was stored of it: it may take as long as its game for all of its frames.
-pub(super) fn restored(
+/// A room from what was stored of it: it may take as long as its game for all of its frames.
+pub(super) fn redone(
     stored: StoredRoom,
     kind: &GameKind,
     wholly: bool,
 ) -> Result<Option<carry::Room>, String> {
     if stored.row.stopped {
-        if schema_checksum(&kind.schema()) != stored.row.room.carried.schema {
-            return Err("the schema of its game has changed".into());
-        }
-        start::restore(kind, &stored.row.room.carried.state)?;
         return Ok(Some(stored.row.room));
     }
-    let (setup, maker, durability) = stored.row.room.made_with();
+    let made_with = stored.row.room.made_with.clone();
     let (name, failed) = (stored.row.name().to_owned(), stored.into_failed());
     let (carried, of_no_use) = match wholly {
         true => (restore(failed, kind)?, None),
@@ -82,7 +94,7 @@ pub(super) fn restored(
     if let Some(why) = of_no_use {
         error!(room = name, why, "its journal cannot be used: the room goes back to its checkpoint");
     }
-    Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
+    Ok(carried.map(|carried| carry::Room { made_with, carried }))
 }
 
 impl Factory {
@@ -100,7 +112,9 @@ impl Factory {
         self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
         for room in rooms {
             let lost = LostRoom::of(&room);
-            if let Err(why) = self.try_go_on(room, stored.is_some(), None, None) {
+            let revived = self.revive(room).map_err(Stays::Unfit);
+            let goes_on = revived.and_then(|room| self.try_go_on(room, stored.is_some(), None, None));
+            if let Err(why) = goes_on {
                 if let Some(store) = stored {
                     warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
                     store.set_aside(lost.view.room.to_string());
@@ -121,28 +135,28 @@ impl Factory {
             return Ok(());
         }
         room.carried.id = self.next_id();
-        self.try_go_on(room, false, None, None).map(drop).map_err(|why| why.to_string())
+        self.try_go_on(self.revive(room)?, false, None, None).map(drop).map_err(|why| why.to_string())
     }
 
     /// Makes a room ready that comes from another node. It goes on when it is told to begin.
     ///
     /// # Errors
     /// Why it cannot go on here.
-    pub(crate) fn come(&self, mut room: carry::Room, came: Came, hold: Hold) -> Result<RoomAddr, String> {
-        room.carried.id = self.next_id();
-        let goes_on = self.try_go_on(room, false, Some(came), Some(hold));
+    pub(crate) fn come(&self, mut revived: Revived, came: Came, hold: Hold) -> Result<RoomAddr, String> {
+        revived.room.carried.id = self.next_id();
+        let goes_on = self.try_go_on(revived, false, Some(came), Some(hold));
         goes_on.map(|listed| listed.room).map_err(|why| why.to_string())
     }
 
     /// A room cannot go on. `hold`: its name is this node's.
     pub(crate) fn replace(&self, lost: LostRoom, why: &str, hold: Option<Hold>) {
-        let LostRoom { view, setup, maker, durability, spectating } = lost;
+        let LostRoom { view, made_with, spectating } = lost;
         warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
         let (name, kind) = (view.room.clone(), view.kind.clone());
         let reason = format!("the server stopped, and the room cannot continue: {why}");
         self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
-        if let Maker::Operator = maker
-            && let Err(error) = self.begin_anew(&name, &kind, setup, durability, spectating, hold)
+        if let Maker::Operator = made_with.maker
+            && let Err(error) = self.begin_anew(&name, &kind, made_with, spectating, hold)
         {
             warn!(room = %name, %error, "nor can it start anew");
         }
@@ -162,7 +176,7 @@ impl Factory {
 
     /// A room whose players have a chance to come back here. (More than once is as good as once.)
     fn extended(&self, mut room: carry::Room, kind: &GameKind) -> carry::Room {
-        room.carried.extend_absences(self.resume_window(kind), room.setup.tick_rate);
+        room.carried.extend_absences(self.resume_window(kind), room.made_with.setup.tick_rate);
         room
     }
 
@@ -172,13 +186,25 @@ impl Factory {
     /// # Errors
     /// Why that is impossible.
     pub(crate) fn restore(&self, stored: StoredRoom, wholly: bool) -> Result<Option<carry::Room>, String> {
-        let kind = self.kind_of(&stored)?;
-        Ok(restored(stored, &kind, wholly)?.map(|room| self.extended(room, &kind)))
+        let (kind, stopped) = (self.kind_of(&stored.row.room)?, stored.row.stopped);
+        let Some(room) = redone(stored, &kind, wholly)? else { return Ok(None) };
+        // Of one that was redone, it is known that its game can.
+        let room = if stopped { Revived::new(room, kind.clone())?.room } else { room };
+        Ok(Some(self.extended(room, &kind)))
     }
 
-    /// The kind of game of a stored room.
-    pub(super) fn kind_of(&self, stored: &StoredRoom) -> Result<GameKind, String> {
-        let name = &stored.row.room.carried.kind;
+    /// Restores the game of a room.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub(crate) fn revive(&self, room: carry::Room) -> Result<Revived, String> {
+        let kind = self.kind_of(&room)?;
+        Revived::new(room, kind)
+    }
+
+    /// The kind of game of a room.
+    pub(super) fn kind_of(&self, room: &carry::Room) -> Result<GameKind, String> {
+        let name = &room.carried.kind;
         self.kinds.get(&**name).cloned().ok_or_else(|| format!("there is no game {name:?} here"))
     }
 
@@ -186,16 +212,13 @@ impl Factory {
         &self,
         name: &Arc<str>,
         kind: &str,
-        setup: Setup<String>,
-        durability: Durability,
+        made_with: MadeWith,
         spectating: Spectating,
         hold: Option<Hold>,
     ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
-        let (maker, members) = (Maker::Operator, Members::default());
-        let (of, provenance) = (name.clone(), Provenance::GoesOn);
-        let plan =
-            Plan { id, name: of, kind, setup, maker, durability, members, spectating, hold, provenance };
+        let (of, members, provenance) = (name.clone(), Members::default(), Provenance::GoesOn);
+        let plan = Plan { id, name: of, kind, made_with, members, spectating, hold, provenance };
         let made = self.admit(plan)?;
         match self.registry.get_or_start(name, || self.start(made, None)) {
             (_, Found::Started) => Ok(()),
@@ -206,27 +229,20 @@ impl Factory {
     /// Has a room go on. `hold`: its name is this node's.
     pub(super) fn try_go_on(
         &self,
-        room: carry::Room,
+        revived: Revived,
         stored: bool,
         came: Option<Came>,
         hold: Option<Hold>,
     ) -> Result<Listed, Stays> {
-        let kind = self.kinds.get(&*room.carried.kind).cloned();
-        let kind = kind.ok_or_else(|| format!("there is no game {:?} here", room.carried.kind))?;
-        let carry::Room { setup, maker, durability, carried } = self.extended(room, &kind);
-        if schema_checksum(&kind.schema()) != carried.schema {
-            return Err(Stays::Unfit("the schema of its game has changed".to_owned()));
-        }
-        let game = start::restore(&kind, &carried.state)?;
+        let Revived { kind, room, game } = revived;
+        let carry::Room { made_with, carried } = self.extended(room, &kind);
         let name: Arc<str> = carried.name.as_str().into();
         let members = Members::after(carried.members_version());
         let plan = Plan {
             id: carried.id,
             name: name.clone(),
             kind,
-            setup,
-            maker,
-            durability,
+            made_with,
             members,
             spectating: carried.spectating,
             hold,

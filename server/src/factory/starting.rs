@@ -4,9 +4,9 @@ use super::{Factory, plan::Made};
 use crate::{
     clock::{self, Clock},
     config::Config,
-    ground::{durability::Durability, trace::TraceParent},
+    ground::{durability::Durability, made_with::Maker, trace::TraceParent},
     nodes::Hold,
-    registry::{Listed, Maker, Registry},
+    registry::{Listed, Registry},
     room::{
         Checkpoints, Housing as _, Listing, Room, RoomSettings, Shell,
         core::{Carried, Kept as KeptSeat, RoomCore},
@@ -57,28 +57,27 @@ impl Factory {
     pub(super) fn start(&self, made: Made, goes_on: Option<GoesOn>) -> Listed {
         let stored = goes_on.as_ref().is_some_and(|goes_on| goes_on.stored);
         let kept = self.keep(&made, stored);
-        let Made { shared, kind, setup, budget, maker, durability, trace } = made;
+        let Made { shared, kind, made_with, budget, trace } = made;
         // What comes from another node has yet to become this node's.
         if goes_on.as_ref().is_none_or(|goes_on| goes_on.came.is_none()) {
             budget.hold.iter().for_each(Hold::begun);
         }
-        let settings = self.settings(&kind, maker);
+        let settings = self.settings(&kind, made_with.maker);
         let recorder = self.services.recorder.clone();
         if goes_on.is_some() && recorder.is_some() {
             warn!(room = %shared.name, "a room that goes on is not recorded: a recording begins with a room");
         }
         let recorder = recorder.filter(|_| goes_on.is_none());
-        let seed = goes_on.is_none().then_some(setup.seed);
+        let seed = goes_on.is_none().then_some(made_with.setup.seed);
         let (game, goes_on) =
             goes_on.map(|GoesOn { game, carried, kept, came, .. }| (game, (carried, kept, came))).unzip();
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
             room: shared.name.to_string(),
-            setup: setup.clone(),
+            setup: made_with.setup.clone(),
         };
-        let of_listed = Arc::new(setup.clone());
         let make = {
-            let kind = kind.clone();
+            let (kind, setup) = (kind.clone(), made_with.setup.clone());
             move || match game {
                 None => start_new(&kind, setup, trace),
                 Some(game) => Started { game, schema: kind.schema(), refused: None },
@@ -89,7 +88,7 @@ impl Factory {
         let report_limit = report_limit(&self.config, tick_rate);
         let seats_of_user = self.config.max_seats_per_user;
         // Who joins a room whose every tick is to survive has a seat that does.
-        let at_once = durability == Durability::Journal && !stored;
+        let at_once = made_with.durability == Durability::Journal && !stored;
         let room = Room::start_at(self.services.homes.common(), make, move |started, home, address| {
             let Started { game, schema, refused } = started;
             let schedule = Timetable::here().schedule(clock.instant(0), clock::now(), tick_rate);
@@ -123,21 +122,19 @@ impl Factory {
         if let Some(seed) = seed {
             info!(room = %shared.name, kind = shared.kind, tick_rate, seed, "room created");
         }
-        Listed { shared, room, setup: of_listed, maker, durability, budget: Arc::new(budget) }
+        Listed { shared, room, made_with, budget: Arc::new(budget) }
     }
 
     /// Where a room is kept that is to survive.
     fn keep(&self, made: &Made, stored: bool) -> Option<(Checkpoints, Box<dyn Journal>)> {
-        let Made { shared, setup, budget, maker, durability, .. } = made;
-        if *durability == Durability::None {
+        let Made { shared, made_with, budget, .. } = made;
+        if made_with.durability == Durability::None {
             return None;
         }
-        let (setup, services) = (setup.clone(), &self.services);
+        let (made_with, services) = (made_with.clone(), &self.services);
         let ((sink, journal), every) = match (&services.depot, &budget.hold, services.store.get()) {
-            (Some(depot), Some(hold), _) => {
-                (depot.room(shared, hold, setup, *maker, *durability), depot.every())
-            }
-            (_, _, Some(store)) => (store.room(shared, setup, *maker, *durability, stored), store.every()),
+            (Some(depot), Some(hold), _) => (depot.room(shared, hold, made_with), depot.every()),
+            (_, _, Some(store)) => (store.room(shared, made_with, stored), store.every()),
             _ => return None,
         };
         Some((Checkpoints::new(sink, every, shared.tick_rate), journal))

@@ -34,15 +34,13 @@ use super::{Grant, Hold, Unavailable, script::Call, way::Way};
 use crate::{
     carry,
     config::Config,
-    ground::{durability::Durability, shared::RoomShared},
+    ground::{made_with::MadeWith, shared::RoomShared},
     health::Part,
     metrics::Metrics,
-    registry::Maker,
     room::{CheckpointSink, core::Carried, journal::Journal},
     store::{Position, RoomJournal, Row, StoredRoom},
     thread,
 };
-use driftless_sim::Setup;
 use flusher::Flusher;
 use parking_lot::Mutex;
 use queue::{Queue, What};
@@ -110,9 +108,7 @@ struct Sink {
     queue: Arc<Queue>,
     about: Arc<About>,
     room: u64,
-    setup: Setup<String>,
-    maker: Maker,
-    durability: Durability,
+    made_with: Arc<MadeWith>,
     position: Arc<Mutex<Position>>,
     metrics: Arc<Metrics>,
 }
@@ -146,12 +142,10 @@ impl Depot {
         &self,
         room: &RoomShared,
         hold: &Hold,
-        setup: Setup<String>,
-        maker: Maker,
-        durability: Durability,
+        made_with: Arc<MadeWith>,
     ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
         let position = Arc::<Mutex<Position>>::default();
-        let journal = RoomJournal::new(self.queue.clone(), room, durability, position.clone());
+        let journal = RoomJournal::new(self.queue.clone(), room, made_with.durability, position.clone());
         let about = Arc::new(About {
             name: room.name.clone(),
             kind: room.kind.into(),
@@ -159,7 +153,7 @@ impl Depot {
             wanted: AtomicBool::new(false),
         });
         let (queue, metrics) = (self.queue.clone(), self.metrics.clone());
-        let sink = Sink { queue, about, room: room.id.0, setup, maker, durability, position, metrics };
+        let sink = Sink { queue, about, room: room.id.0, made_with, position, metrics };
         (Box::new(sink), Box::new(journal))
     }
 
@@ -218,8 +212,8 @@ pub(crate) enum Unread {
 
 impl Sink {
     fn row(&self, carried: Carried) -> Row {
-        let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
-        let row = Row::now(carry::Room { setup, maker, durability, carried }, false, Duration::ZERO);
+        let made_with = (*self.made_with).clone();
+        let row = Row::now(carry::Room { made_with, carried }, false, Duration::ZERO);
         Row { frame: self.position.lock().checkpoint(), ..row }
     }
 }

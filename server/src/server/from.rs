@@ -3,8 +3,10 @@
 use crate::{
     carry,
     config::Config,
-    ground::sight::Spectating,
-    registry::Maker,
+    ground::{
+        made_with::{MadeWith, Maker},
+        sight::Spectating,
+    },
     room::core::{
         Carried,
         restore::{Failed, restore},
@@ -48,7 +50,7 @@ impl FromFile {
             let failed = Failed { checkpoint, frames, newest, until, tick_rate, max_players };
             let carried = restore(failed, kind)?.ok_or("its game ends it there")?;
             let durability = config.durability.of(kind.name());
-            Ok(carry::Room { setup, maker: Maker::Operator, durability, carried })
+            Ok(carry::Room { made_with: MadeWith { setup, maker: Maker::Operator, durability }, carried })
         };
         read().map_err(|why| format!("{}: {why}", self.file.display()))
     }

@@ -111,7 +111,7 @@ impl Running {
         let rooms = parts.factory.carry(CARRY_LIMIT, |_| true).await;
         let mut names: HashSet<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
         let count = names.len();
-        let is_kept = |room: &carry::Room| parts.factory.is_stored(room.durability);
+        let is_kept = |room: &carry::Room| parts.factory.is_stored(room.made_with.durability);
         let (kept, others): (Vec<_>, Vec<_>) = rooms.into_iter().partition(is_kept);
         let sync = parts.config.journal_sync;
         let kept: Vec<_> = kept.into_iter().map(|room| Arc::new(Row::now(room, true, sync))).collect();

@@ -240,13 +240,14 @@ impl Interior {
     pub async fn carry(&self, most: Duration) -> (io::Result<()>, io::Result<Vec<u8>>) {
         let mut kept = Ok(());
         if let Some(store) = self.store.get() {
-            let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
+            let rooms =
+                self.factory.carry(most, |listed| listed.made_with.durability != Durability::None).await;
             let sync = self.config.journal_sync;
             let rows = rooms.into_iter().map(|room| Row::now(room, true, sync).into()).collect();
             kept = store.finish(rows, most);
         }
         let is_kept = |durability| self.factory.is_stored(durability);
-        let rooms = self.factory.carry(most, |listed| !is_kept(listed.durability)).await;
+        let rooms = self.factory.carry(most, |listed| !is_kept(listed.made_with.durability)).await;
         (kept, carry::encode(&rooms))
     }
 

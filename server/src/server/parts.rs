@@ -229,7 +229,8 @@ impl Parts {
                 opened.0.keep_revoked(move || users.write_again(door.revocations(), clock::now()));
             }
             // Of these, the store has something older: the server before could not write them.
-            let (newer, others) = carried.into_iter().partition(|room| room.durability != Durability::None);
+            let (newer, others) =
+                carried.into_iter().partition(|room| room.made_with.durability != Durability::None);
             let Self { factory, config, metrics, health, store, .. } = self;
             let restored = restore(opened, newer, factory, config, metrics, health, store);
             restored.map_err(|error| self.store_fails(error))?;
@@ -260,7 +261,8 @@ impl Parts {
     }
 
     async fn leave_in_store(&self, most: Duration) -> Vec<String> {
-        let rooms = self.factory.carry(most, |listed| self.factory.is_stored(listed.durability)).await;
+        let rooms =
+            self.factory.carry(most, |listed| self.factory.is_stored(listed.made_with.durability)).await;
         let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
         let sync = self.config.journal_sync;
         let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, true, sync).into()).collect();
@@ -287,7 +289,8 @@ impl Parts {
 
     async fn leave_in_file(&self, most: Duration) -> HashSet<String> {
         let Some(file) = &self.carry else { return HashSet::new() };
-        let rooms = self.factory.carry(most, |listed| !self.factory.is_stored(listed.durability)).await;
+        let rooms =
+            self.factory.carry(most, |listed| !self.factory.is_stored(listed.made_with.durability)).await;
         let (count, path) = (rooms.len(), file.path().display());
         match file.write(&rooms) {
             Ok(()) => info!(rooms = count, file = %path, "rooms are left to the next server"),

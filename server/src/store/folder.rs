@@ -9,7 +9,7 @@ use super::{
     row::{Beginning, Row},
 };
 use crate::{
-    ground::unreadable::unusable,
+    ground::{made_with::MadeWith, unreadable::unusable},
     room::{core::restore::Failed, journal::Frame},
 };
 use std::{
@@ -157,7 +157,7 @@ impl StoredRoom {
             None => row.until(newest, refused),
         };
         let frames = if row.is_journaled() { frames } else { Vec::new() };
-        let crate::carry::Room { setup, carried: checkpoint, .. } = row.room;
+        let crate::carry::Room { made_with: MadeWith { setup, .. }, carried: checkpoint } = row.room;
         let (tick_rate, max_players) = (setup.tick_rate, setup.max_players);
         Failed { checkpoint, frames, newest, until, tick_rate, max_players }
     }

@@ -63,7 +63,7 @@ impl Row {
 
     /// Whether the room's journal says everything since.
     pub(crate) fn is_journaled(&self) -> bool {
-        self.room.durability == Durability::Journal
+        self.room.made_with.durability == Durability::Journal
     }
 
     /// How long ago it was taken.
@@ -116,7 +116,8 @@ impl Row {
         if now.is_of_the_boot_of(&self.at) && !refused {
             return newest;
         }
-        let ticks = |ms: u64| u64::from(self.room.setup.tick_rate).saturating_mul(ms).div_ceil(1_000);
+        let ticks =
+            |ms: u64| u64::from(self.room.made_with.setup.tick_rate).saturating_mul(ms).div_ceil(1_000);
         let least = u64::from(newest) + ticks(self.losable_ms);
         let passed = now.since(&self.at).unwrap_or(UNKNOWN);
         let by_clock = u64::from(self.room.carried.last_tick()) + ticks(millis(passed)) + 1;
@@ -127,7 +128,7 @@ impl Row {
     /// The same, if so much time has passed.
     pub(super) fn until_after(&self, passed: Duration, newest: u32) -> u32 {
         let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        let ticks = u64::from(self.room.setup.tick_rate).saturating_mul(passed_ms) / 1_000 + 1;
+        let ticks = u64::from(self.room.made_with.setup.tick_rate).saturating_mul(passed_ms) / 1_000 + 1;
         let until = u64::from(self.room.carried.last_tick()).saturating_add(ticks);
         newest.max(u32::try_from(until).unwrap_or(u32::MAX / 2))
     }
@@ -144,8 +145,12 @@ fn losable(sync: Duration) -> Duration {
 pub(super) mod tests {
     use super::{super::machine::tests::moment, *};
     use crate::{
-        ground::{id::RoomId, shared::RoomShared, sight::Spectating},
-        registry::Maker,
+        ground::{
+            id::RoomId,
+            made_with::{MadeWith, Maker},
+            shared::RoomShared,
+            sight::Spectating,
+        },
         room::{
             core::{Carried, RoomCore},
             schedule::Schedule,
@@ -166,7 +171,7 @@ pub(super) mod tests {
         let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));
         let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
         let (maker, durability, carried) = (Maker::Operator, Durability::Journal, core.checkpoint().unwrap());
-        Row::now(carry::Room { setup, maker, durability, carried }, false, SECOND)
+        Row::now(carry::Room { made_with: MadeWith { setup, maker, durability }, carried }, false, SECOND)
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -178,7 +183,8 @@ pub(super) mod tests {
         let spectating = Spectating { max: 0, delay_ms: 0 };
         let carried = Carried::recorded("den".into(), "cursors".into(), start, spectating).unwrap();
         let (setup, maker, durability) = (Setup::new(7, RATE), Maker::Operator, Durability::Journal);
-        let row = Row::now(carry::Room { setup, maker, durability, carried }, false, sync);
+        let row =
+            Row::now(carry::Room { made_with: MadeWith { setup, maker, durability }, carried }, false, sync);
         Row { at: moment("before", 200, 5_000), ..row }
     }
 

@@ -2,10 +2,12 @@
 
 use super::{Footing, Intervals, Store, open};
 use crate::{
-    ground::durability::Durability,
+    ground::{
+        durability::Durability,
+        made_with::{MadeWith, Maker},
+    },
     health::{Health, Matters, PartName},
     metrics::Metrics,
-    registry::Maker,
     room::{CheckpointSink, core::RoomCore, journal::Journal},
 };
 use driftless_sim::Setup;
@@ -38,7 +40,8 @@ impl Yardstick {
             open(folder, Footing::default())?.0.begin(Vec::new(), &[], intervals, metrics.clone(), health)?;
         let shared = core.shared();
         let setup = Setup { max_players: shared.max_players, ..Setup::new(1, shared.tick_rate) };
-        let (sink, journal) = store.room(shared, setup, Maker::Operator, Durability::Journal, false);
+        let made_with = MadeWith { setup, maker: Maker::Operator, durability: Durability::Journal };
+        let (sink, journal) = store.room(shared, made_with.into(), false);
         Ok((Self { store, sink, metrics }, journal))
     }
 
