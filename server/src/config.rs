@@ -186,7 +186,7 @@ settings! {
         max_topic_readers: usize = 20_000, number(0..=1_000_000);
         /// Most topics that have a history; with `redis`, of all nodes together. Each takes up to
         /// `topic_history_bytes`, there or here. (Topics that are only read take some 300 bytes for each of
-        /// their readers, of whom there are only so many.)
+        /// their readers, bounded by `max_topic_readers`.)
         max_topics: usize = 1_000, number(0..=1_000_000);
         /// Events of a topic that are kept for readers who were away or are slow.
         topic_history: usize = 500, number(1..=100_000);

@@ -53,7 +53,7 @@ pub(super) fn text<T: FromStr + Display>(value_name: &'static str, allowed: &str
     Kind::new(value_name, allowed, |text| text.parse().ok(), |value: &T| Some(value.to_string()))
 }
 
-/// The same, for a setting without a default.
+/// Any such text, for a setting without a default.
 pub(super) fn optional<T: FromStr + Display>(value_name: &'static str, allowed: &str) -> Kind<Option<T>> {
     Kind::new(
         value_name,

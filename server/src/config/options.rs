@@ -66,7 +66,7 @@ impl Options {
         self.read(path, &fs::read_to_string(path).map_err(bad)?)
     }
 
-    /// The same for one that has this text.
+    /// Adds the values of a file that has this text.
     pub(super) fn read(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let bad = |reason| ConfigError::BadFile { path: path.to_owned(), reason };
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;

@@ -188,7 +188,7 @@ enum Told {
     Gone(Tombstone),
 }
 
-/// The same, by reference to the list.
+/// What is told, by reference to the list.
 enum Entry<'a> {
     Here(&'a Member),
     Gone(&'a Tombstone),

@@ -33,7 +33,7 @@ pub enum NoPlace {
     Full(usize),
     /// The source has as many as one may have.
     SourceFull {
-        /// It.
+        /// The source.
         of: Source,
         /// The limit.
         max: usize,

@@ -21,7 +21,7 @@ pub struct QueueSize {
 }
 
 impl QueueSizes {
-    /// All of them.
+    /// The sizes of all kinds.
     pub fn iter(&self) -> impl Iterator<Item = &QueueSize> {
         self.0.iter()
     }

@@ -40,7 +40,7 @@ struct WebSocket {
 struct Trusted {
     /// SHA-256 of the certificate in DER, base64, for `serverCertificateHashes`.
     sha256: String,
-    /// The same, hexadecimal.
+    /// SHA-256 of the certificate, hexadecimal.
     sha256_hex: String,
     /// RFC 3339.
     valid_until: String,

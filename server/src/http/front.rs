@@ -49,7 +49,7 @@ const UNREAD: Duration = Duration::from_secs(1);
 const TOPICS: &str = "/v1/topics/";
 /// Request headers that a page from elsewhere may send in addition to those always allowed.
 const MAY_SEND: &str = "authorization, cache-control, last-event-id";
-/// The same for what players may write.
+/// Request headers that it may send with what players may write.
 const MAY_SEND_PLAYERS: &str = "authorization, cache-control, content-type, last-event-id";
 /// Answer headers that such a page may read in addition to those always allowed: what was made, and when to
 /// ask again.

@@ -48,7 +48,7 @@ impl Npcs {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// All of them.
+    /// All NPCs.
     pub fn iter(&self) -> impl Iterator<Item = &Npc> {
         self.0.iter().flat_map(|list| list.by_player.values())
     }

@@ -111,7 +111,7 @@ impl Watched {
         mem::take(&mut self.known.lock().new)
     }
 
-    /// All of them.
+    /// All users that are watched.
     pub(crate) fn all(&self) -> Vec<Arc<str>> {
         self.known.lock().users.keys().cloned().collect()
     }
