@@ -25,7 +25,7 @@ pub mod members;
 mod peer;
 mod worker;
 
-pub use actor::{Connection, Entrance, Rooms, Search, Ticket, Wanted};
+pub use actor::{Connection, Entrance, Rooms, Search, SeatRequest, Ticket};
 pub use calls::Calls;
 pub use departure::Departure;
 pub use end::End;

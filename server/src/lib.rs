@@ -166,7 +166,7 @@ mod whereabouts;
 pub use actix_web;
 pub use door::{Denied, Knock};
 pub use driftless_sim::{self, prost, serde};
-pub use ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User};
+pub use ground::identity::{EntryRights, Identity, Role, RoomPattern, TopicRights, User};
 pub use http::Pages;
 pub use matching::{Backfill, Groups, MatchFunction, Proposal, Round, Ticket, TicketId};
 pub use room::events::{RoomEvent, RoomView};

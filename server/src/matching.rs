@@ -44,7 +44,7 @@ use crate::{
         api_error::{ApiError, TRY_AGAIN},
         held::{Held, Holding},
         id::RoomId,
-        identity::Entry,
+        identity::EntryRights,
         reservation::{Reservation, ReservationToken},
         source::Source,
     },
@@ -58,7 +58,7 @@ use desks::DeskAway;
 use filter::{Filter, Value};
 use lobby::{FRESH, LivePages, Lobby, PageReader, Rooms};
 use open_room::{OpenRoom, PRIVATE};
-use others::{Address, Elsewhere, Others, Own, RoomWanted, Says, Wanted};
+use others::{Address, Order, Others, Own, RemoteRoom, RoomWanted, Says};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
@@ -76,7 +76,7 @@ use tracing::warn;
 pub(crate) const MAX_PARTY: u32 = 64;
 /// How many rooms are asked for seats, of those that seemed to have them, before a new one is made.
 const ASKED: usize = 8;
-/// The same for rooms of other servers.
+/// How many rooms of other servers are.
 const ASKED_ELSEWHERE: usize = 2;
 
 /// How long a room may take to keep seats: one that is on its way to another server, or whose game keeps its
@@ -114,7 +114,7 @@ pub(crate) struct Matchmaker {
 }
 
 /// What a party wants.
-pub(crate) struct Wish {
+pub(crate) struct MatchQuery {
     /// The kind of game.
     pub(crate) kind: String,
     /// Which rooms. None: any.
@@ -128,7 +128,7 @@ pub(crate) struct Wish {
     /// Who asks. None: a guest.
     pub(crate) user: Option<Arc<str>>,
     /// Where that user may play.
-    pub(crate) entry: Entry,
+    pub(crate) entry: EntryRights,
     /// From where.
     pub(crate) source: Source,
 }
@@ -148,8 +148,8 @@ pub(crate) struct Match {
     pub(crate) at: Option<(String, Option<String>)>,
 }
 
-/// Seats that are kept for a match of the queue.
-struct Kept {
+/// A room with seats that are reserved for a match of the queue.
+struct ReservedRoom {
     /// The room's name.
     room: String,
     /// The room. None: it is on another server.
@@ -255,12 +255,12 @@ impl Matchmaker {
             let (at, region, makes) = ((**at).clone(), self.region.clone(), !self.is_draining());
             Says { at, region, makes, rooms: self.own() }
         });
-        let read = others.read_mail(async |wanted: Wanted| {
-            let kept = match wanted {
-                Wanted::Kept { room, seats } => self.keep_in(self.registry.get(&room)?, &seats).await,
-                Wanted::Made(wanted) => self.make_with(wanted).await,
+        let read = others.read_mail(async |order: Order| {
+            let reserved = match order {
+                Order::Reserve { room, seats } => self.keep_in(self.registry.get(&room)?, &seats).await,
+                Order::Make(wanted) => self.make_with(wanted).await,
             };
-            Some(OpenRoom::as_it_is(&kept.ok()?.shared, self.region.as_deref()))
+            Some(OpenRoom::as_it_is(&reserved.ok()?.shared, self.region.as_deref()))
         });
         futures_util::join!(said, read);
     }
@@ -294,7 +294,7 @@ impl Matchmaker {
     }
 
     /// The rooms of the other servers.
-    fn elsewhere(&self) -> Arc<Vec<Elsewhere>> {
+    fn elsewhere(&self) -> Arc<Vec<RemoteRoom>> {
         self.others.as_ref().map(|(others, _)| others.rooms()).unwrap_or_default()
     }
 
@@ -329,7 +329,7 @@ impl Matchmaker {
     }
 
     /// Reads a page of the lobby, from now on.
-    pub(crate) fn read_lobby(&self, wanted: lobby::Wanted) -> PageReader {
+    pub(crate) fn read_lobby(&self, wanted: lobby::LobbyQuery) -> PageReader {
         self.live.read(wanted)
     }
 
@@ -352,10 +352,10 @@ impl Matchmaker {
     /// Keeps seats for a party in a room that fits: the one with the fewest free seats that has enough, so
     /// that rooms fill. If there is none, in a new one. It is done even if nobody waits for it any more:
     /// seats that were asked for may be kept, and count as whose they are.
-    pub(crate) async fn join_or_create(self: &Arc<Self>, wish: Wish) -> Result<Match, MatchError> {
+    pub(crate) async fn join_or_create(self: &Arc<Self>, query: MatchQuery) -> Result<Match, MatchError> {
         let matchmaker = self.clone();
         let finding = actix_rt::spawn(async move {
-            let result = matchmaker.find_or_make(wish).await;
+            let result = matchmaker.find_or_make(query).await;
             matchmaker.metrics.matching.matches.inc(match &result {
                 Ok(Match { made: false, .. }) => "found",
                 Ok(Match { made: true, .. }) => "made",
@@ -368,40 +368,40 @@ impl Matchmaker {
         finding.await.unwrap_or_else(|_| Err(failed()))
     }
 
-    async fn find_or_make(&self, wish: Wish) -> Result<Match, MatchError> {
-        let turn = self.turns.get(&*wish.kind);
-        let turn = turn.ok_or_else(|| FactoryError::UnknownKind(wish.kind.clone()))?;
-        if wish.party > self.max_players {
-            return Err(MatchError::PartyTooLarge { party: wish.party, max: self.max_players });
+    async fn find_or_make(&self, query: MatchQuery) -> Result<Match, MatchError> {
+        let turn = self.turns.get(&*query.kind);
+        let turn = turn.ok_or_else(|| FactoryError::UnknownKind(query.kind.clone()))?;
+        if query.party > self.max_players {
+            return Err(MatchError::PartyTooLarge { party: query.party, max: self.max_players });
         }
-        let (of, max) = (wish.source, self.held.max());
+        let (of, max) = (query.source, self.held.max());
         // Until they are taken, or given up.
-        let held = self.held.take(clock::now(), of, wish.party, self.lasts);
+        let held = self.held.take(clock::now(), of, query.party, self.lasts);
         let mut held = held.ok_or(MatchError::TooManyReserved { of, max })?;
         let reservations =
-            Reservation::of_party(wish.party, wish.user.as_ref()).map_err(MatchError::Random)?;
+            Reservation::of_party(query.party, query.user.as_ref()).map_err(MatchError::Random)?;
         let mut found = {
             let _turn = turn.lock().await;
-            self.find_here(&wish, &reservations).await
+            self.find_here(&query, &reservations).await
         };
         // Nobody waits for another server's answer but who has asked.
         if found.is_none() {
-            found = self.find_elsewhere(&wish, &reservations, &mut held).await;
+            found = self.find_elsewhere(&query, &reservations, &mut held).await;
         }
         if let Some(found) = found {
             held.keep();
             return Ok(found);
         }
         let _turn = turn.lock().await;
-        if let Some(found) = self.find_here(&wish, &reservations).await {
+        if let Some(found) = self.find_here(&query, &reservations).await {
             held.keep();
             return Ok(found);
         }
         // Nobody knows the names of rooms that are made.
-        if !wish.create || wish.entry.rooms.is_some() {
+        if !query.create || query.entry.rooms.is_some() {
             return Err(MatchError::NoRoom);
         }
-        let listed = self.make(&wish).await?;
+        let listed = self.make(&query).await?;
         match self.reserve(&listed, &reservations, START_LIMIT).await {
             Ok(()) => {
                 held.keep();
@@ -415,8 +415,8 @@ impl Matchmaker {
     }
 
     /// Keeps the seats in a room here.
-    async fn find_here(&self, wish: &Wish, reservations: &[Reservation]) -> Option<Match> {
-        for listed in self.fitting(wish).into_iter().take(ASKED) {
+    async fn find_here(&self, query: &MatchQuery, reservations: &[Reservation]) -> Option<Match> {
+        for listed in self.fitting(query).into_iter().take(ASKED) {
             match self.reserve(&listed, reservations, RESERVE_LIMIT).await {
                 Ok(()) => return Some(self.matched(&listed, false, reservations)),
                 Err(NotReserved::Refused(_)) => {}
@@ -430,20 +430,20 @@ impl Matchmaker {
     /// Keeps the seats in a room of another server.
     async fn find_elsewhere(
         &self,
-        wish: &Wish,
+        query: &MatchQuery,
         reservations: &[Reservation],
         held: &mut Holding,
     ) -> Option<Match> {
         let (others, _) = self.others.as_ref()?;
         let rooms = self.elsewhere();
-        let fits = |elsewhere: &&Elsewhere| {
+        let fits = |elsewhere: &&RemoteRoom| {
             let room = &elsewhere.room;
             elsewhere.listed
                 && !elsewhere.gone
-                && room.kind == wish.kind
-                && room.free >= wish.party
-                && wish.entry.allows_room(&room.name)
-                && wish.filter.as_ref().is_none_or(|filter| filter.fits(room))
+                && room.kind == query.kind
+                && room.free >= query.party
+                && query.entry.allows_room(&room.name)
+                && query.filter.as_ref().is_none_or(|filter| filter.fits(room))
         };
         let mut fitting: Vec<_> = rooms.iter().filter(fits).collect();
         fitting.sort_by_key(|elsewhere| (elsewhere.room.free, &elsewhere.room.name));
@@ -463,19 +463,19 @@ impl Matchmaker {
     }
 
     /// Rooms that seem to have the seats, the best first.
-    fn fitting(&self, wish: &Wish) -> Vec<Listed> {
+    fn fitting(&self, query: &MatchQuery) -> Vec<Listed> {
         let mut silent = self.silent.lock();
         silent.retain(|_, since| since.elapsed() < SILENCE);
         let fits = |listed: Listed| {
-            if listed.shared.kind != wish.kind || !wish.entry.allows_room(&listed.shared.name) {
+            if listed.shared.kind != query.kind || !query.entry.allows_room(&listed.shared.name) {
                 return None;
             }
             if silent.contains_key(&listed.shared.id) {
                 return None;
             }
             let room =
-                OpenRoom::of(&listed, self.region.as_deref()).filter(|room| room.free >= wish.party)?;
-            let wanted = wish.filter.as_ref().is_none_or(|filter| filter.fits(&room));
+                OpenRoom::of(&listed, self.region.as_deref()).filter(|room| room.free >= query.party)?;
+            let wanted = query.filter.as_ref().is_none_or(|filter| filter.fits(&room));
             wanted.then_some((room.free, Reverse(room.players), listed))
         };
         let mut rooms: Vec<_> = self.registry.all().into_iter().filter_map(fits).collect();
@@ -484,14 +484,14 @@ impl Matchmaker {
         rooms.into_iter().map(|(_, _, listed)| listed).collect()
     }
 
-    async fn make(&self, wish: &Wish) -> Result<Listed, MatchError> {
+    async fn make(&self, query: &MatchQuery) -> Result<Listed, MatchError> {
         let spec = RoomSpec {
-            kind: Some(wish.kind.clone()),
-            options: wish.options.clone(),
-            info: wish.filter.as_ref().map(initial_info).unwrap_or_default(),
+            kind: Some(query.kind.clone()),
+            options: query.options.clone(),
+            info: query.filter.as_ref().map(initial_info).unwrap_or_default(),
             ..RoomSpec::default()
         };
-        Ok(self.factory.make_for_match(spec, wish.source).await?)
+        Ok(self.factory.make_for_match(spec, query.source).await?)
     }
 
     /// Rooms that want players: those that publish how many (`wanted`), and how good they should be
@@ -510,31 +510,35 @@ impl Matchmaker {
     }
 
     /// Keeps these seats in the room with this name.
-    async fn keep(&self, name: &str, seats: &[Reservation]) -> Result<Kept, MatchError> {
+    async fn keep(&self, name: &str, seats: &[Reservation]) -> Result<ReservedRoom, MatchError> {
         if let Some(listed) = self.registry.get(name) {
-            return Ok(self.kept_here(self.keep_in(listed, seats).await?));
+            return Ok(self.reserved_here(self.keep_in(listed, seats).await?));
         }
         let ended = || MatchError::Ended(format!("there is no room {name:?}"));
         let rooms = self.elsewhere();
         let elsewhere = rooms.iter().find(|there| !there.gone && there.room.name == name);
         let (elsewhere, (others, _)) = elsewhere.zip(self.others.as_ref()).ok_or_else(ended)?;
         let room = others.keep(elsewhere, seats.to_vec()).await?.ok_or_else(ended)?.name;
-        Ok(Kept { room, here: None, at: Some(elsewhere.at.clone()), lasts: self.lasts })
+        Ok(ReservedRoom { room, here: None, at: Some(elsewhere.at.clone()), lasts: self.lasts })
     }
 
     /// Makes a room for a match of the queue: in this region, if it matters and there is a server.
-    async fn make_for_queue(&self, region: Option<&str>, wanted: RoomWanted) -> Result<Kept, MatchError> {
+    async fn make_for_queue(
+        &self,
+        region: Option<&str>,
+        wanted: RoomWanted,
+    ) -> Result<ReservedRoom, MatchError> {
         let elsewhere = region.filter(|region| self.region.as_deref() != Some(region));
         if let Some((region, (others, _))) = elsewhere.zip(self.others.as_ref()) {
             match others.make(region, &wanted).await {
                 Ok(Some((OpenRoom { name: room, .. }, at))) => {
-                    return Ok(Kept { room, here: None, at: Some(at), lasts: self.lasts });
+                    return Ok(ReservedRoom { room, here: None, at: Some(at), lasts: self.lasts });
                 }
                 Ok(None) => {}
                 Err(DeskAway(why)) => warn!(region, why, "no room is made in the region: one is made here"),
             }
         }
-        Ok(self.kept_here(self.make_with(wanted).await?))
+        Ok(self.reserved_here(self.make_with(wanted).await?))
     }
 
     async fn keep_in(&self, listed: Listed, seats: &[Reservation]) -> Result<Listed, MatchError> {
@@ -557,9 +561,9 @@ impl Matchmaker {
         Ok(listed)
     }
 
-    fn kept_here(&self, listed: Listed) -> Kept {
+    fn reserved_here(&self, listed: Listed) -> ReservedRoom {
         let at = self.others.as_ref().map(|(_, at)| at.clone());
-        Kept { room: listed.shared.name.to_string(), here: Some(listed), at, lasts: self.lasts }
+        ReservedRoom { room: listed.shared.name.to_string(), here: Some(listed), at, lasts: self.lasts }
     }
 
     async fn reserve(

@@ -95,7 +95,7 @@ pub(crate) enum MoveError {
     },
     /// It goes on here.
     #[error("room {room:?} goes on here: {why}")]
-    Kept {
+    Stayed {
         /// The room.
         room: String,
         /// Why.
@@ -119,7 +119,7 @@ impl MoveError {
             MoveError::Late(_) => "room_late",
             MoveError::Unavailable(_) => "registry_unavailable",
             MoveError::TooLarge { .. } => "room_too_large",
-            MoveError::Kept { .. } => "kept",
+            MoveError::Stayed { .. } => "stayed",
             MoveError::Lost(_) => "lost",
         }
     }
@@ -216,8 +216,8 @@ impl Mover {
             Ok(Ok(Err(Goes::Busy)) | Err(_)) => return Err(MoveError::Busy(name.to_owned())),
             Ok(Ok(Err(Goes::Late))) | Err(_) => return Err(MoveError::Late(name.to_owned())),
         };
-        let kept = |why| MoveError::Kept { room: name.to_owned(), why };
-        let parcel = self.pack(carried, due, spectators, &listed).await.map_err(kept)?;
+        let stayed = |why| MoveError::Stayed { room: name.to_owned(), why };
+        let parcel = self.pack(carried, due, spectators, &listed).await.map_err(stayed)?;
         if parcel.len() > MOST {
             return Err(MoveError::TooLarge { room: name.to_owned(), bytes: parcel.len() });
         }
@@ -238,11 +238,11 @@ impl Mover {
                 }
                 Ok(Gone { node: *node, stood })
             }
-            Given::Kept(why) => {
+            Given::Stayed(why) => {
                 let why =
                     why.unwrap_or_else(|| "the other node has ended, or has not taken it in time".to_owned());
                 room.do_send(Thaw);
-                Err(kept(why))
+                Err(stayed(why))
             }
             Given::Lost => {
                 room.do_send(Depart(None));

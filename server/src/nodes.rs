@@ -13,9 +13,9 @@
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
 //! | [`overview`] | what operators see of other nodes, and ask of them |
 //! | [`presence`], `presence.lua` | where users are: who is in the rooms of which node |
-//! | [`twin`] | another node with this one's address: pure |
+//! | [`twin`] | another node with this one's address or name: pure |
 //! | [`users`], [`words`], [`memory`] | tokens that were used, and users who are revoked, on whichever node |
-//! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
+//! | [`depot`], `depot.lua` | what is stored of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the scripts in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real`, `same` | the script in a real Redis, and that it does what the model does: tests |
 //!
@@ -34,15 +34,15 @@
 //! of a lease. Meanwhile each node registers its rooms again, and its lease is not extended before it has.
 //! Whoever does not come in time has stopped by its own clock when claims begin again.
 //!
-//! **What is kept.** Of a room with `checkpoint` or `journal`, Redis has the newest checkpoint and the frames
-//! since, under the node and the epoch that its record says; what anybody else writes is refused. When a
-//! lease is over, the living look at that moment and take the rooms of which something is kept, a few at a
-//! time: who is done with some takes more, so that those take most that have least to do. Whoever knocks for
-//! one that nobody has taken yet has it taken where he knocks, if there is its game. So a lapsed node takes
-//! its own rooms, too, if it comes first. Those that cannot go on where they were taken, and those of games
-//! that the living have not, are `nobody`'s: to the script that is a node that is always dead, so they are
-//! tried again, each time later, for an hour. The other rooms of a dead node are forgotten, and made anew
-//! when somebody joins them.
+//! **What is stored.** Of a room with `checkpoint` or `journal`, Redis has the newest checkpoint and the
+//! frames since, under the node and the epoch that its record says; what anybody else writes is refused. When
+//! a lease is over, the living look at that moment and take the rooms of which something is stored, a few at
+//! a time: who is done with some takes more, so that those take most that have least to do. If a client asks
+//! for such a room before a node has taken it, the node it asked takes it, provided it has the game. So a
+//! lapsed node takes its own rooms, too, if it comes first. Those that cannot go on where they were taken,
+//! and those of games that the living have not, are `nobody`'s: to the script that is a node that is always
+//! dead, so they are tried again, each time later, for an hour. The other rooms of a dead node are forgotten,
+//! and made anew when somebody joins them.
 //!
 //! **Grants.** Whoever is told that a room is this node's has a [`Hold`], under a [`Grant`]: one for each
 //! time that the room becomes this node's. What is let go, given away or abandoned names its grant, so that a
@@ -50,7 +50,7 @@
 //!
 //! **What nobody knows.** An answer that is lost may have given a room to this node, and a Redis that fails
 //! over may have forgotten that one was given back. So each node looks now and then whether Redis counts more
-//! rooms as its own than it knows, and gives those back: what is kept of them goes on, and of the others
+//! rooms as its own than it knows, and gives those back: what is stored of them goes on, and of the others
 //! nothing is left.
 //!
 //! **What can happen twice.** Two nodes own a room at the same time only if
@@ -99,12 +99,12 @@ mod simulated;
 pub(crate) use ask::{Epoch, Failure, Generation, Incarnation};
 pub(crate) use depot::{Depot, Unread};
 pub(crate) use grant::Grant;
-pub(crate) use keeper::Surroundings;
+pub(crate) use keeper::NodeHooks;
 pub(crate) use memory::Known;
 
 pub(crate) use node::{Load, Node};
 pub(crate) use overview::{BUSIEST, Busiest, BusyRoom, Errand, Overview};
-pub(crate) use presence::{Abroad, Around as PresenceAround, Hint, Told};
+pub(crate) use presence::{Abroad, AbroadParts, Hint, Told};
 #[cfg(any(test, fuzzed))]
 pub(crate) use script::fuzz;
 pub(crate) use users::Users;
@@ -148,7 +148,7 @@ const JOIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// This node among the others.
 pub(crate) struct Nodes {
-    to: mpsc::UnboundedSender<Wish>,
+    to: mpsc::UnboundedSender<Request>,
     table: Table,
     /// What its incarnations' names begin with.
     origin: String,
@@ -180,7 +180,7 @@ pub(crate) enum Given {
     /// It is there.
     Gone(Box<Node>),
     /// It is still here: the other node could not have it, or has not taken it in time.
-    Kept(Option<String>),
+    Stayed(Option<String>),
     /// It is nobody's.
     Lost,
 }
@@ -217,18 +217,18 @@ pub(crate) enum NoTarget {
 pub(crate) struct Hold {
     room: Arc<str>,
     grant: Grant,
-    to: mpsc::UnboundedSender<Wish>,
+    to: mpsc::UnboundedSender<Request>,
 }
 
 /// Where a room is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// If it is nobody's, and nothing of it is kept: where there is least to do.
+pub(crate) enum Placement {
+    /// If it is nobody's, and nothing of it is stored: where there is least to do.
     Anywhere,
     /// In that case: here.
     Here,
-    /// Nowhere, unless it is somebody's or something is kept.
-    Kept,
+    /// Nowhere, unless it is somebody's or something is stored.
+    IfStored,
 }
 
 /// Why a room cannot be here.
@@ -253,14 +253,41 @@ pub struct Unavailable {
 
 /// What is wanted of the keeper.
 #[derive(Debug)]
-enum Wish {
-    Claim { room: Arc<str>, kind: Arc<str>, wanted: Wanted, tell: oneshot::Sender<Result<Hold, NotHere>> },
-    Find { room: Arc<str>, tell: oneshot::Sender<Result<Option<Node>, Unavailable>> },
-    LetGo { room: Arc<str>, grant: Grant },
-    Leave { done: oneshot::Sender<()> },
-    Give { room: Arc<str>, grant: Grant, to: Incarnation, parcel: Bytes, tell: oneshot::Sender<Given> },
-    TellLeft { room: Arc<str>, to: Incarnation, left: Left },
-    Made { room: Arc<str>, offered: Epoch, made: Result<oneshot::Sender<()>, String> },
+enum Request {
+    Claim {
+        room: Arc<str>,
+        kind: Arc<str>,
+        placement: Placement,
+        tell: oneshot::Sender<Result<Hold, NotHere>>,
+    },
+    Find {
+        room: Arc<str>,
+        tell: oneshot::Sender<Result<Option<Node>, Unavailable>>,
+    },
+    LetGo {
+        room: Arc<str>,
+        grant: Grant,
+    },
+    Leave {
+        done: oneshot::Sender<()>,
+    },
+    Give {
+        room: Arc<str>,
+        grant: Grant,
+        to: Incarnation,
+        parcel: Bytes,
+        tell: oneshot::Sender<Given>,
+    },
+    TellLeft {
+        room: Arc<str>,
+        to: Incarnation,
+        left: Left,
+    },
+    Made {
+        room: Arc<str>,
+        offered: Epoch,
+        made: Result<oneshot::Sender<()>, String>,
+    },
 }
 
 impl Nodes {
@@ -273,12 +300,12 @@ impl Nodes {
         config: &Config,
         way: Way,
         says: Node,
-        around: Surroundings,
+        around: NodeHooks,
     ) -> io::Result<Result<Arc<Self>, OtherLease>> {
         let (ttl, replicas) = (config.lease, config.redis_replicas);
         let origin =
             format!("{}-{:08x}", says.name, getrandom::u32().map_err(|e| io::Error::other(e.to_string()))?);
-        let (to, wishes) = mpsc::unbounded_channel();
+        let (to, requests) = mpsc::unbounded_channel();
         let (table, call) = (Table::default(), Call::new(&config.redis_prefix, ttl));
         let (arrive, arrivals) = mpsc::unbounded_channel();
         let (tell, agreed) = std::sync::mpsc::channel();
@@ -296,31 +323,36 @@ impl Nodes {
         thread::runs("nodes", async move || {
             thread::prefer_latency();
             let link = Link::new(way, call, replicas, ttl / 2);
-            let keeper = Keeper::new(core, link, around, says, table, (to, wishes), (arrive, known_as));
+            let keeper = Keeper::new(core, link, around, says, table, (to, requests), (arrive, known_as));
             keeper.telling(tell).run().await;
         })?;
         Ok(agreed.recv_timeout(JOIN_LIMIT).unwrap_or(Ok(())).map(|()| nodes))
     }
 
-    /// The room for this node; or where it is. Of one that is nobody's, something may be kept: then it is
+    /// The room for this node; or where it is. Of one that is nobody's, something may be stored: then it is
     /// this node's, to go on from that.
-    pub(crate) async fn claim(&self, room: &Arc<str>, kind: &str, wanted: Wanted) -> Result<Hold, NotHere> {
+    pub(crate) async fn claim(
+        &self,
+        room: &Arc<str>,
+        kind: &str,
+        placement: Placement,
+    ) -> Result<Hold, NotHere> {
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Claim { room: room.clone(), kind: kind.into(), wanted, tell });
+        let _ = self.to.send(Request::Claim { room: room.clone(), kind: kind.into(), placement, tell });
         told.await.unwrap_or_else(|_| Err(NotHere::Unknown(Unavailable::gone())))
     }
 
     /// The other node that has the room, if there is one. This is only a question.
     pub(crate) async fn find(&self, room: &str) -> Result<Option<Node>, Unavailable> {
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Find { room: room.into(), tell });
+        let _ = self.to.send(Request::Find { room: room.into(), tell });
         told.await.unwrap_or_else(|_| Err(Unavailable::gone()))
     }
 
     /// Gives everything up: other nodes need not wait for the lease to be over.
     pub(crate) async fn leave(&self) {
         let (done, left) = oneshot::channel();
-        let _ = self.to.send(Wish::Leave { done });
+        let _ = self.to.send(Request::Leave { done });
         if timeout(LEAVE_LIMIT, left).await.is_err() {
             error!(
                 "Redis does not take the farewell of this node: its rooms are free when its lease is over"
@@ -369,26 +401,26 @@ impl Nodes {
     /// node's, because the next room of its name may be so by another.
     pub(crate) async fn give(&self, room: &Arc<str>, grant: Grant, to: Incarnation, parcel: Bytes) -> Given {
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Give { room: room.clone(), grant, to, parcel, tell });
+        let _ = self.to.send(Request::Give { room: room.clone(), grant, to, parcel, tell });
         told.await.unwrap_or(Given::Lost)
     }
 
     /// These have left a room while it was on its way to another node, which keeps seats for them. If that
     /// does not learn it, it does so for as long as for anybody who is away.
     pub(crate) fn tell_left(&self, room: &Arc<str>, to: Incarnation, left: Left) {
-        let _ = self.to.send(Wish::TellLeft { room: room.clone(), to, left });
+        let _ = self.to.send(Request::TellLeft { room: room.clone(), to, left });
     }
 
     /// A room that has arrived is ready to go on. True: it is this node's, and does.
     pub(crate) async fn take(&self, room: &Arc<str>, offered: Epoch) -> bool {
         let (taken, is_taken) = oneshot::channel();
-        let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Ok(taken) });
+        let _ = self.to.send(Request::Made { room: room.clone(), offered, made: Ok(taken) });
         is_taken.await.is_ok()
     }
 
     /// A room that has arrived cannot go on here.
     pub(crate) fn decline(&self, room: &Arc<str>, offered: Epoch, why: String) {
-        let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Err(why) });
+        let _ = self.to.send(Request::Made { room: room.clone(), offered, made: Err(why) });
     }
 
     /// This node's name, for people.
@@ -435,12 +467,12 @@ impl Hold {
         &self.grant.owned
     }
 
-    /// Whether something of the room is kept that it has yet to go on from.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.grant.is_kept()
+    /// Whether something of the room is stored that it has yet to go on from.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.grant.is_stored()
     }
 
-    /// The room goes on, or another one has begun in its place: when that has ended, nothing is kept.
+    /// The room goes on, or another one has begun in its place: when that has ended, nothing is stored.
     pub(crate) fn begun(&self) {
         self.grant.begins();
     }
@@ -448,7 +480,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let _ = self.to.send(Wish::LetGo { room: self.room.clone(), grant: self.grant.clone() });
+        let _ = self.to.send(Request::LetGo { room: self.room.clone(), grant: self.grant.clone() });
     }
 }
 

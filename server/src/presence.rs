@@ -50,33 +50,33 @@ pub struct Query {
     /// Only this room. For a room that presence does not know, the view is empty.
     pub room: Option<Arc<str>>,
     /// Only members after this one.
-    pub after: Option<Place>,
+    pub after: Option<MemberPosition>,
     /// Most members to list.
     pub limit: usize,
 }
 
 /// A member's position in the list of all members; as text `ROOM/USER`. (A room's name has no slash.)
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct MemberPosition {
     /// The room.
     pub room: Arc<str>,
     /// Who.
     pub user: Arc<str>,
 }
 
-impl Place {
+impl MemberPosition {
     fn of(member: &MemberView) -> Self {
         Self { room: member.room.clone(), user: member.user.clone() }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for MemberPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.room, self.user)
     }
 }
 
-impl From<&str> for Place {
+impl From<&str> for MemberPosition {
     /// Without a user: before all members of the room.
     fn from(text: &str) -> Self {
         let (room, user) = text.split_once('/').unwrap_or((text, ""));

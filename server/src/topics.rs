@@ -40,8 +40,8 @@ pub(crate) use event::{EventKind, Message};
 pub(crate) use id::{EventId, Since};
 pub(crate) use publications::{Publisher, TooManyWait};
 pub(crate) use reader::{Goodbye, Reader, Step};
-pub(crate) use readers::{Refused, between};
-pub(crate) use remote::Surroundings;
+pub(crate) use readers::{CannotRead, between};
+pub(crate) use remote::TopicsRedis;
 pub(crate) use subscriptions::Subscriptions;
 pub(crate) use watched::Watched;
 
@@ -52,7 +52,7 @@ use crate::{
     metrics::Metrics,
 };
 use parking_lot::Mutex;
-use readers::{Place, Readers};
+use readers::{ReaderPlace, Readers};
 use remote::Remote;
 use ring::{Bounds, Ring};
 use spread::Spread;
@@ -149,7 +149,7 @@ impl Topics {
     pub(crate) fn start(
         config: &Config,
         most: usize,
-        redis: Option<Surroundings>,
+        redis: Option<TopicsRedis>,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> io::Result<Arc<Self>> {
@@ -223,7 +223,7 @@ impl Topics {
         since: &Since,
         tenure: Option<Tenure>,
         source: Source,
-    ) -> Result<Reader, Refused> {
+    ) -> Result<Reader, CannotRead> {
         let place = self.readers.enter(source)?;
         Ok(Reader::of_topic(self.topic(name), since, tenure, place))
     }
@@ -234,7 +234,7 @@ impl Topics {
         users: &[Arc<str>],
         tenure: Option<Tenure>,
         source: Source,
-    ) -> Result<Reader, Refused> {
+    ) -> Result<Reader, CannotRead> {
         let place = self.readers.enter(source)?;
         let watch = |user: &Arc<str>| {
             let watcher = |tenure: &Tenure| Watcher::of(tenure.identity(), source, user);

@@ -487,7 +487,7 @@ fn a_room_goes_on_where_it_was_if_the_other_node_does_not_take_it() {
     };
     signal(libc::SIGSTOP);
     let (status, said) = move_to(&a, "hall", r#"{"node":"b"}"#);
-    assert_eq!((status, said["code"].as_str()), (409, Some("kept")), "{said}");
+    assert_eq!((status, said["code"].as_str()), (409, Some("stayed")), "{said}");
     plays(&a, "hall");
     signal(libc::SIGCONT);
     // What it is told late changes nothing.

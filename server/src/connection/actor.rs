@@ -62,7 +62,7 @@ pub struct Connection {
     connections: Rc<LocalConnections>,
     rooms: Arc<dyn Entrance>,
     /// The player's seat, once there is one.
-    place: Option<Place>,
+    place: Option<Seating>,
     /// What it has come from another thread to do.
     errand: Option<Errand>,
     /// It has left this thread.
@@ -85,7 +85,7 @@ enum Renewal {
 /// Finds rooms and seats for connections.
 pub trait Rooms: Send + Sync {
     /// Finds or makes the room in which a seat is wanted.
-    fn find(self: Arc<Self>, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search;
+    fn find(self: Arc<Self>, wanted: SeatRequest, identity: Arc<Identity>, source: Source) -> Search;
     /// Takes the seat in the room that was found.
     fn enter(
         self: Arc<Self>,
@@ -111,7 +111,7 @@ pub trait Entrance: Rooms {
     /// Finds out who asks for a seat, from what is shown with the request.
     fn identify(
         self: Arc<Self>,
-        wanted: &Wanted,
+        wanted: &SeatRequest,
         transport: TransportKind,
         source: Source,
         trace: Option<TraceParent>,
@@ -132,27 +132,27 @@ pub trait Entrance: Rooms {
 }
 
 /// What a player asks for.
-pub enum Wanted {
+pub enum SeatRequest {
     /// A new seat.
     Join(wire::Join),
     /// The seat that a token names.
     Resume(wire::Resume),
 }
 
-impl Wanted {
+impl SeatRequest {
     /// The trace of which it says it is a part.
     fn trace(&self) -> Option<TraceParent> {
         TraceParent::parse(match self {
-            Wanted::Join(join) => &join.traceparent,
-            Wanted::Resume(resume) => &resume.traceparent,
+            SeatRequest::Join(join) => &join.traceparent,
+            SeatRequest::Resume(resume) => &resume.traceparent,
         })
     }
 
     /// Says who the client is. Empty: it does not say.
     pub fn identity_token(&self) -> &str {
         match self {
-            Wanted::Join(join) => &join.identity_token,
-            Wanted::Resume(resume) => &resume.identity_token,
+            SeatRequest::Join(join) => &join.identity_token,
+            SeatRequest::Resume(resume) => &resume.identity_token,
         }
     }
 }
@@ -160,7 +160,7 @@ impl Wanted {
 /// A room that was found for a connection.
 pub struct Ticket {
     /// What was asked for.
-    pub wanted: Wanted,
+    pub wanted: SeatRequest,
     /// Who asks for it.
     pub identity: Arc<Identity>,
     /// The room.
@@ -174,7 +174,7 @@ pub struct Ticket {
 }
 
 /// A player's seat and its room.
-pub(super) struct Place {
+pub(super) struct Seating {
     room: RoomAddr,
     seat: Arc<Seat>,
     /// Counts the player among those of the thread.
@@ -253,7 +253,7 @@ impl Connection {
     }
 
     /// Finds out who the client is, then its room.
-    fn identify(&mut self, wanted: Wanted, connect: Option<spans::Span>, ctx: &mut Context<Self>) {
+    fn identify(&mut self, wanted: SeatRequest, connect: Option<spans::Span>, ctx: &mut Context<Self>) {
         let (transport, source) = self.peer.borrow().origin();
         let trace = self.peer.borrow().trace();
         let identified = self.rooms.clone().identify(&wanted, transport, source, trace).into_actor(self);
@@ -277,7 +277,7 @@ impl Connection {
     }
 
     /// Begins the trace of a client whose transport has not done so.
-    fn connect(&self, wanted: &Wanted) -> Option<spans::Span> {
+    fn connect(&self, wanted: &SeatRequest) -> Option<spans::Span> {
         let mut peer = self.peer.borrow_mut();
         if peer.trace().is_some() {
             return None;
@@ -290,7 +290,7 @@ impl Connection {
         Some(connect)
     }
 
-    fn find(&mut self, mut wanted: Wanted, identity: Arc<Identity>, ctx: &mut Context<Self>) {
+    fn find(&mut self, mut wanted: SeatRequest, identity: Arc<Identity>, ctx: &mut Context<Self>) {
         let source = self.peer.borrow().source();
         self.peer.borrow_mut().asks(&mut wanted);
         match self.rooms.clone().find(wanted, identity, source) {
@@ -321,8 +321,8 @@ impl Connection {
     /// Takes the seat in the room that was found.
     fn enter(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
         let resumed = match &ticket.wanted {
-            Wanted::Join(_) => None,
-            Wanted::Resume(resume) => Some(resume.presence_version),
+            SeatRequest::Join(_) => None,
+            SeatRequest::Resume(resume) => Some(resume.presence_version),
         };
         let entrant = {
             let (peer, identity) = (self.peer.borrow(), ticket.identity.clone());
@@ -336,14 +336,14 @@ impl Connection {
             .wait(ctx);
     }
 
-    fn settle_at(&mut self, place: Place) {
+    fn settle_at(&mut self, place: Seating) {
         let _resident = self.connections.home().map(Home::house_player);
-        self.place = Some(Place { _resident, ..place });
+        self.place = Some(Seating { _resident, ..place });
     }
 
     /// Tells the room that the connection is here.
     fn tell_moved(&self, ctx: &mut Context<Self>) {
-        let Some(Place { room, .. }) = &self.place else { return };
+        let Some(Seating { room, .. }) = &self.place else { return };
         let (room, moved) =
             (room.clone(), Moved { connection: self.peer.borrow().id, reach: self.reach(ctx) });
         let sent = async move { room.send(moved).await };
@@ -411,7 +411,7 @@ impl Connection {
         self.peer.borrow_mut().answered(Ok(()));
         self.span.record("room", &*seat.room.name);
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
-        self.settle_at(Place { room, seat: seat.clone(), _resident: None });
+        self.settle_at(Seating { room, seat: seat.clone(), _resident: None });
         let mut peer = self.peer.borrow_mut();
         // The connection may have ended while the room was asked; then the room is told of that next.
         if peer.ended().is_none() {
@@ -434,13 +434,13 @@ impl Connection {
 }
 
 /// Reports a connection's end to the log, the metrics and its room.
-pub(super) fn tell_end(peer: &Peer, end: &End, place: Option<Place>, connections: &LocalConnections) {
+pub(super) fn tell_end(peer: &Peer, end: &End, place: Option<Seating>, connections: &LocalConnections) {
     connections.worker().metrics().disconnected(end.code());
     match end {
         End::Closed { code, reason } => info!(code = code.name(), %reason, "closed"),
         End::Lost(reason) => debug!(%reason, "lost"),
     }
-    if let Some(Place { room, .. }) = place {
+    if let Some(Seating { room, .. }) = place {
         end.tell(&room, peer.id, peer.is_welcomed());
     }
 }
@@ -499,8 +499,8 @@ impl Handler<Ask> for Connection {
 
     fn handle(&mut self, Ask(request): Ask, ctx: &mut Self::Context) {
         let wanted = match request {
-            Request::Join(join) => Wanted::Join(*join),
-            Request::Resume(resume) => Wanted::Resume(*resume),
+            Request::Join(join) => SeatRequest::Join(*join),
+            Request::Resume(resume) => SeatRequest::Resume(*resume),
             // The peer handles these itself.
             Request::Input(_)
             | Request::Command(_)

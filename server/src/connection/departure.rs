@@ -7,7 +7,7 @@
 
 use super::{
     End, LocalConnections, Peer, PeerRef,
-    actor::{Connection, Entrance, Place, Ticket, tell_end},
+    actor::{Connection, Entrance, Seating, Ticket, tell_end},
 };
 use crate::ground::home::Home;
 use std::{rc::Rc, sync::Arc};
@@ -24,7 +24,7 @@ pub(super) enum Errand {
     /// It takes a seat.
     Enter(Box<Ticket>),
     /// It keeps the seat that it has.
-    Stay(Place),
+    Stay(Seating),
 }
 
 impl Departure {

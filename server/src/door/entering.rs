@@ -2,7 +2,7 @@
 
 use super::{Denied, Door, Knock, Refused, identity};
 use crate::{
-    connection::{Entrance, Rooms, Search, Ticket, Wanted},
+    connection::{Entrance, Rooms, Search, SeatRequest, Ticket},
     ground::{
         entrant::Entrant,
         identity::{Identity, Role},
@@ -27,16 +27,16 @@ use std::sync::Arc;
 type Claim = (Place, Option<Reserved>);
 
 impl Rooms for Door {
-    fn find(self: Arc<Self>, mut wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search {
+    fn find(self: Arc<Self>, mut wanted: SeatRequest, identity: Arc<Identity>, source: Source) -> Search {
         if let Err(denied) = self.check_entry(&mut wanted, &identity) {
             return Search::Over(Err(denied.into()));
         }
         let claim = match &wanted {
-            Wanted::Join(join) => match self.claim(join, &identity, source) {
+            SeatRequest::Join(join) => match self.claim(join, &identity, source) {
                 Ok(claim) => Some(claim),
                 Err(refusal) => return Search::Over(Err(refusal)),
             },
-            Wanted::Resume(_) => None,
+            SeatRequest::Resume(_) => None,
         };
         match claim {
             // Before a room is made for it.
@@ -70,7 +70,7 @@ impl Rooms for Door {
         mut ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
-        let (source, resumes) = (entrant.source, matches!(ticket.wanted, Wanted::Resume(_)));
+        let (source, resumes) = (entrant.source, matches!(ticket.wanted, SeatRequest::Resume(_)));
         let once = ticket.once.take();
         let entered = self.rooms.clone().enter(ticket, entrant);
         Box::pin(async move {
@@ -93,14 +93,14 @@ impl Entrance for Door {
 
     fn identify(
         self: Arc<Self>,
-        wanted: &Wanted,
+        wanted: &SeatRequest,
         transport: TransportKind,
         source: Source,
         trace: Option<TraceParent>,
     ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>> {
         let (room, kind) = match wanted {
-            Wanted::Join(join) => (&join.room, Some(join.kind.clone())),
-            Wanted::Resume(resume) => (&resume.room, None),
+            SeatRequest::Join(join) => (&join.room, Some(join.kind.clone())),
+            SeatRequest::Resume(resume) => (&resume.room, None),
         };
         let mut knock = Knock::new(transport, source);
         (knock.room, knock.kind, knock.trace) = (Some(room.clone()), kind, trace);
@@ -139,7 +139,7 @@ impl Door {
     /// Finds the room for somebody who has this claim to a new seat in it.
     fn search(
         self: Arc<Self>,
-        wanted: Wanted,
+        wanted: SeatRequest,
         identity: Arc<Identity>,
         source: Source,
         claim: Option<Claim>,
@@ -163,9 +163,9 @@ impl Door {
 
     /// Whether this identity may have what is wanted. One that may enter only rooms of one kind asks for that
     /// kind, and one that may only watch asks to watch.
-    fn check_entry(&self, wanted: &mut Wanted, identity: &Identity) -> Result<(), Denied> {
+    fn check_entry(&self, wanted: &mut SeatRequest, identity: &Identity) -> Result<(), Denied> {
         match wanted {
-            Wanted::Join(join) => {
+            SeatRequest::Join(join) => {
                 identity::may_enter(identity, Some(&join.room), Some(&join.kind))?;
                 join.spectate |= identity.role != Role::Player;
                 if let (true, Some(kind)) = (join.kind.is_empty(), &identity.entry.kind) {
@@ -173,11 +173,11 @@ impl Door {
                 }
                 Ok(())
             }
-            Wanted::Resume(_) if identity.role != Role::Player => {
+            SeatRequest::Resume(_) if identity.role != Role::Player => {
                 let reason = format!("a seat is a player's, and this token is of a {}", identity.role);
                 Err(Denied::forbidden(reason))
             }
-            Wanted::Resume(resume) => {
+            SeatRequest::Resume(resume) => {
                 let listed = self.registry.get(&resume.room);
                 identity::may_enter(identity, Some(&resume.room), listed.map(|listed| listed.shared.kind))
             }

@@ -217,15 +217,17 @@ impl Authenticator {
     }
 }
 
-impl From<once::Refused> for Denied {
-    fn from(refused: once::Refused) -> Self {
+impl From<once::TokenRefused> for Denied {
+    fn from(refused: once::TokenRefused) -> Self {
         match refused {
-            once::Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
-            once::Refused::Meanwhile => {
+            once::TokenRefused::Again => {
+                Denied::unauthenticated("the token was used before").named("token_used")
+            }
+            once::TokenRefused::Meanwhile => {
                 Denied::unavailable("another join is using the token").named("token_in_use")
             }
-            once::Refused::Full => Denied::unavailable("too many tokens were used: try again"),
-            once::Refused::Unknown => {
+            once::TokenRefused::Full => Denied::unavailable("too many tokens were used: try again"),
+            once::TokenRefused::Unknown => {
                 Denied::unavailable("nobody knows whether the token was used at another node: try again")
             }
         }

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     config::StoreMismatch,
-    connection::{Ticket, Wanted},
+    connection::{SeatRequest, Ticket},
     ground::{identity::Identity, refusal::Refusal, seat::ResumeToken, source::Source},
-    nodes::{self, Depot, Hold, NotHere, Unavailable, Unread},
+    nodes::{Depot, Hold, NotHere, Placement, Unavailable, Unread},
     registry::{Listed, SeatPlace},
     room::core::ResumeError,
 };
@@ -97,19 +97,19 @@ impl Factory {
     /// What is not here: makes it here or has it go on here, or says where it is.
     pub(super) async fn find_elsewhere(
         self: Arc<Self>,
-        wanted: Wanted,
+        wanted: SeatRequest,
         identity: Arc<Identity>,
         source: Source,
     ) -> Result<Ticket, Refusal> {
         let (room, players) = match &wanted {
-            Wanted::Join(join) => {
+            SeatRequest::Join(join) => {
                 let found = self.find_or_create(join, source).await;
                 let Listed { room, shared, .. } = found.inspect_err(|error| self.count_moved(error))?;
                 (room, shared.watched_by())
             }
-            Wanted::Resume(resume) => {
-                let kept = self.seat_kept(resume, &identity).await;
-                let (_, SeatPlace { room, .. }) = kept.inspect_err(|refusal| {
+            SeatRequest::Resume(resume) => {
+                let seat = self.seat_elsewhere(resume, &identity).await;
+                let (_, SeatPlace { room, .. }) = seat.inspect_err(|refusal| {
                     if refusal.code == CloseCode::UnknownSession {
                         self.services.metrics.rooms.resumes.inc("unknown");
                     }
@@ -128,13 +128,13 @@ impl Factory {
     }
 
     /// A seat that is not here: it is, if its room goes on here; or where that is.
-    pub(super) async fn seat_kept(
+    pub(super) async fn seat_elsewhere(
         &self,
         resume: &wire::Resume,
         identity: &Identity,
     ) -> Result<(ResumeToken, SeatPlace), Refusal> {
-        let kept = self.find_kept(&resume.room.as_str().into()).await;
-        kept.inspect_err(|error| self.count_moved(error))?.ok_or(ResumeError::UnknownToken)?;
+        let found = self.find_stored(&resume.room.as_str().into()).await;
+        found.inspect_err(|error| self.count_moved(error))?.ok_or(ResumeError::UnknownToken)?;
         Ok(self.seat(resume, identity)?)
     }
 
@@ -148,9 +148,9 @@ impl Factory {
         }
         let Some(nodes) = &self.services.nodes else { return self.make_for(join, source, None) };
         let none = makes_none(join);
-        let wanted = if none.is_some() { nodes::Wanted::Kept } else { nodes::Wanted::Anywhere };
+        let placement = if none.is_some() { Placement::IfStored } else { Placement::Anywhere };
         let (name, kind) = (join.room.as_str().into(), kind_of(join).unwrap_or(&self.default_kind));
-        let hold = match nodes.claim(&name, kind, wanted).await {
+        let hold = match nodes.claim(&name, kind, placement).await {
             Err(NotHere::Nowhere) => {
                 return Err(none.unwrap_or_else(|| FactoryError::NoSuchRoom(join.room.clone())));
             }
@@ -161,16 +161,16 @@ impl Factory {
         if let Some(listed) = self.find_here(join)? {
             return Ok(listed);
         }
-        match self.go_on_as_kept(hold, Cause::Knock).await? {
+        match self.go_on_as_stored(hold, Cause::Knock).await? {
             Begun::Goes(listed) => of_kind(listed, kind_of(join)),
             Begun::Nothing(hold) => self.make_for(join, source, Some(hold)),
         }
     }
 
-    /// A room that somebody was in, if something of it is kept.
-    async fn find_kept(&self, name: &Arc<str>) -> Result<Option<Listed>, FactoryError> {
+    /// A room that somebody was in, if something of it is stored.
+    async fn find_stored(&self, name: &Arc<str>) -> Result<Option<Listed>, FactoryError> {
         let Some(nodes) = &self.services.nodes else { return Ok(None) };
-        let hold = match nodes.claim(name, "", nodes::Wanted::Kept).await {
+        let hold = match nodes.claim(name, "", Placement::IfStored).await {
             Err(NotHere::Nowhere) => return Ok(None),
             claimed => claimed?,
         };
@@ -178,7 +178,7 @@ impl Factory {
         if let Some(listed) = self.registry.get(name).filter(|listed| listed.room.connected()) {
             return Ok(Some(listed));
         }
-        match self.go_on_as_kept(hold, Cause::Knock).await? {
+        match self.go_on_as_stored(hold, Cause::Knock).await? {
             Begun::Goes(listed) => Ok(Some(listed)),
             Begun::Nothing(_) => Ok(None),
         }
@@ -187,9 +187,9 @@ impl Factory {
     /// A name that an operator wants for a new room, if it is free.
     pub(super) async fn hold(&self, name: &Arc<str>, kind: &str) -> Result<Option<Hold>, FactoryError> {
         let Some(nodes) = &self.services.nodes else { return Ok(None) };
-        let hold = nodes.claim(name, kind, nodes::Wanted::Here).await?;
+        let hold = nodes.claim(name, kind, Placement::Here).await?;
         let _turn = self.turns.of(name).await;
-        match self.go_on_as_kept(hold, Cause::Knock).await? {
+        match self.go_on_as_stored(hold, Cause::Knock).await? {
             Begun::Goes(_) => Err(FactoryError::Exists(name.to_string())),
             Begun::Nothing(hold) => Ok(Some(hold)),
         }
@@ -216,14 +216,14 @@ impl Factory {
         if self.registry.get(&name).is_some_and(|listed| listed.room.connected()) {
             return;
         }
-        if let Err(error) = self.go_on_as_kept(hold, Cause::Look).await {
+        if let Err(error) = self.go_on_as_stored(hold, Cause::Look).await {
             warn!(room = %name, %error, "a room of a dead node cannot go on here");
         }
     }
 
-    /// Has a room go on from what is kept of it, if anything is. Its turn is taken.
-    async fn go_on_as_kept(&self, hold: Hold, cause: Cause) -> Result<Begun, FactoryError> {
-        let Some(depot) = self.services.depot.as_ref().filter(|_| hold.is_kept()) else {
+    /// Has a room go on from what is stored of it, if anything is. Its turn is taken.
+    async fn go_on_as_stored(&self, hold: Hold, cause: Cause) -> Result<Begun, FactoryError> {
+        let Some(depot) = self.services.depot.as_ref().filter(|_| hold.is_stored()) else {
             return Ok(Begun::Nothing(hold));
         };
         let (start, name) = (Instant::now(), hold.room().clone());
@@ -256,7 +256,7 @@ impl Factory {
                 match lost {
                     Some(lost) if cause == Cause::Look => self.replace(lost, &why, Some(hold)),
                     _ => {
-                        warn!(room = %name, why, "what is kept of the room cannot be used: it begins anew");
+                        warn!(room = %name, why, "what is stored of the room cannot be used: it begins anew");
                         return Ok(Begun::Nothing(hold));
                     }
                 }
@@ -265,23 +265,23 @@ impl Factory {
         }
     }
 
-    /// Restores a room from what is kept of it. None: nothing is, or its game had ended it.
+    /// Restores a room from what is stored of it. None: nothing is, or its game had ended it.
     async fn redo(&self, depot: &Depot, hold: &Hold) -> Result<Option<Revived>, Stuck> {
         let waits = |why| Stuck::NotMine(FactoryError::Waits { room: hold.room().to_string(), why });
-        let kept = match depot.read(hold).await {
+        let stored = match depot.read(hold).await {
             Ok(None) => return Ok(None),
-            Ok(Some(kept)) => kept,
+            Ok(Some(stored)) => stored,
             Err(Unread::Unavailable(why) | Unread::Slow(why)) => {
                 return Err(Stuck::NotMine(FactoryError::Unavailable(why)));
             }
             Err(Unread::OtherVersion(why)) => return Err(waits(why)),
             Err(Unread::Damaged(why)) => return Err(Stuck::OfNoUse(None, why)),
         };
-        let kind = self.kind_of(&kept.row.room).map_err(waits)?;
+        let kind = self.kind_of(&stored.row.room).map_err(waits)?;
         let (lost, wholly) =
-            (LostRoom::of(&kept.row.room), self.config.store_mismatch == StoreMismatch::Wait);
+            (LostRoom::of(&stored.row.room), self.config.store_mismatch == StoreMismatch::Wait);
         // Others on this thread do not wait for it.
-        let redo = move || redone(kept, &kind, wholly)?.map(|room| Revived::new(room, kind)).transpose();
+        let redo = move || redone(stored, &kind, wholly)?.map(|room| Revived::new(room, kind)).transpose();
         match spawn_blocking(redo).await {
             Ok(restored) => restored.map_err(|why| Stuck::OfNoUse(Some(lost), why)),
             // The server stops.
@@ -293,7 +293,7 @@ impl Factory {
     }
 }
 
-/// Why a room does not go on from what is kept of it.
+/// Why a room does not go on from what is stored of it.
 enum Stuck {
     /// This node cannot have it go on, or not now. Others may.
     NotMine(FactoryError),
@@ -305,7 +305,7 @@ enum Stuck {
 enum Begun {
     /// It goes on.
     Goes(Listed),
-    /// Nothing of it is kept: it can be made.
+    /// Nothing of it is stored: it can be made.
     Nothing(Hold),
 }
 

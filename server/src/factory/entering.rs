@@ -2,7 +2,7 @@
 
 use super::{Factory, FactoryError, RoomSpec};
 use crate::{
-    connection::{Rooms, Search, Ticket, Wanted},
+    connection::{Rooms, Search, SeatRequest, Ticket},
     ground::{
         entrant::Entrant, identity::Identity, made_with::Maker, refusal::Refusal,
         reservation::ReservationToken, seat::ResumeToken, sight::Sight, source::Source, trace::TraceParent,
@@ -23,15 +23,15 @@ use std::sync::Arc;
 const ATTEMPTS: usize = 3;
 
 impl Rooms for Factory {
-    fn find(self: Arc<Self>, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search {
+    fn find(self: Arc<Self>, wanted: SeatRequest, identity: Arc<Identity>, source: Source) -> Search {
         let here = match &wanted {
-            Wanted::Join(join) => match self.find_here(join) {
+            SeatRequest::Join(join) => match self.find_here(join) {
                 Ok(None) if self.services.nodes.is_none() => self.make_for(join, source, None).map(Some),
                 here => here,
             }
             .map(|here| here.map(|listed| (listed.room, listed.shared.watched_by())))
             .map_err(Refusal::from),
-            Wanted::Resume(resume) => match self.seat(resume, &identity) {
+            SeatRequest::Resume(resume) => match self.seat(resume, &identity) {
                 Ok((_, SeatPlace { room, .. })) => {
                     let listed = self.registry.get(&resume.room);
                     Ok(Some((room, listed.map_or(0, |listed| listed.shared.watched_by()))))
@@ -59,8 +59,8 @@ impl Rooms for Factory {
         let entrant = Entrant { place, ..entrant };
         Box::pin(async move {
             match wanted {
-                Wanted::Join(join) => self.join(room, join, entrant).await,
-                Wanted::Resume(resume) => {
+                SeatRequest::Join(join) => self.join(room, join, entrant).await,
+                SeatRequest::Resume(resume) => {
                     let resumed = self.resume(resume, entrant).await;
                     let metric = if resumed.is_ok() { "resumed" } else { "unknown" };
                     self.services.metrics.rooms.resumes.inc(metric);
@@ -101,7 +101,7 @@ impl Factory {
     async fn resume(&self, resume: wire::Resume, entrant: Entrant) -> Result<Seated, Refusal> {
         let mut found = match self.seat(&resume, &entrant.identity) {
             Err(ResumeError::UnknownToken) if self.may_be_elsewhere(&resume.room) => {
-                self.seat_kept(&resume, &entrant.identity).await?
+                self.seat_elsewhere(&resume, &entrant.identity).await?
             }
             found => found?,
         };
@@ -110,7 +110,7 @@ impl Factory {
             let received = resume.reliable_received;
             match room.send(Resume { entrant: entrant.clone(), player, token, received }).await {
                 // It has just ended: it may go on at another node, or here again.
-                Err(MailboxError::Closed) => found = self.seat_kept(&resume, &entrant.identity).await?,
+                Err(MailboxError::Closed) => found = self.seat_elsewhere(&resume, &entrant.identity).await?,
                 Ok(seated) => return seated.map_err(Refusal::from),
                 Err(e) => return Err(e.into()),
             }
@@ -178,7 +178,7 @@ impl Factory {
 
     pub(super) fn ticket(
         &self,
-        wanted: Wanted,
+        wanted: SeatRequest,
         identity: Arc<Identity>,
         room: RoomAddr,
         players: u32,

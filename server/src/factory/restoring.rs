@@ -250,10 +250,10 @@ impl Factory {
         };
         let made = self.admit(plan)?;
         carried.show(&made.shared);
-        let kept = carried.seats(&made.shared, &self.config.limits);
-        let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
+        let waiting = carried.seats(&made.shared, &self.config.limits);
+        let seats: Vec<_> = waiting.iter().map(|waiting| waiting.seat.clone()).collect();
         seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
-        let goes_on = GoesOn { game, carried, kept, stored, came };
+        let goes_on = GoesOn { game, carried, waiting, stored, came };
         let (listed, found) = self.registry.get_or_start(&name, || {
             let listed = self.start(made, Some(goes_on));
             // Before the room is listed: nobody finds it without them.

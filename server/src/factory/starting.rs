@@ -9,7 +9,7 @@ use crate::{
     registry::{Listed, Registry},
     room::{
         Checkpoints, Housing as _, Listing, Room, RoomSettings, Shell,
-        core::{Carried, Kept as KeptSeat, RoomCore},
+        core::{Carried, RoomCore, WaitingSeat},
         journal::Journal,
         reports::ReportLimit,
         schedule::Schedule,
@@ -36,7 +36,7 @@ const LONGEST_WAY: Duration = Duration::from_secs(10);
 pub(super) struct GoesOn {
     pub game: Box<dyn Game>,
     pub carried: Carried,
-    pub kept: Vec<KeptSeat>,
+    pub waiting: Vec<WaitingSeat>,
     /// The store has it as it is.
     pub stored: bool,
     /// It comes from another node.
@@ -69,8 +69,9 @@ impl Factory {
         }
         let recorder = recorder.filter(|_| goes_on.is_none());
         let seed = goes_on.is_none().then_some(made_with.setup.seed);
-        let (game, goes_on) =
-            goes_on.map(|GoesOn { game, carried, kept, came, .. }| (game, (carried, kept, came))).unzip();
+        let (game, goes_on) = goes_on
+            .map(|GoesOn { game, carried, waiting, came, .. }| (game, (carried, waiting, came)))
+            .unzip();
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
             room: shared.name.to_string(),
@@ -110,9 +111,9 @@ impl Factory {
             let mut shell = Shell::new(core, refused, settings, record, home, address);
             match goes_on {
                 None => shell.made(),
-                Some((carried, kept, None)) => shell.go_on(carried, kept),
-                Some((carried, kept, Some(came))) => {
-                    shell.is_ready(carried, kept, after, came.instant(clock), came.spectators);
+                Some((carried, waiting, None)) => shell.go_on(carried, waiting),
+                Some((carried, waiting, Some(came))) => {
+                    shell.is_ready(carried, waiting, after, came.instant(clock), came.spectators);
                 }
             }
             checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints, at_once));

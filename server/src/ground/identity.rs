@@ -14,7 +14,7 @@ pub struct Identity {
     /// What the user may do in a room.
     pub role: Role,
     /// Where the user may do it.
-    pub entry: Entry,
+    pub entry: EntryRights,
     /// Which topics the user may read and write.
     pub topics: TopicRights,
     /// Of which other users the user may know where they are: those whose ids fit one of these patterns.
@@ -36,7 +36,7 @@ impl Identity {
 
     /// A player who may enter every room, for as long as the connection lasts.
     pub fn of(user: User) -> Self {
-        let (entry, topics, presence) = (Entry::default(), TopicRights::default(), Arc::default());
+        let (entry, topics, presence) = (EntryRights::default(), TopicRights::default(), Arc::default());
         Self { user, name: None, role: Role::Player, entry, topics, presence, expires: None, once: None }
     }
 
@@ -119,14 +119,14 @@ impl fmt::Display for Role {
 
 /// Which rooms somebody may enter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Entry {
+pub struct EntryRights {
     /// Rooms whose names fit one of these patterns. None: all.
     pub rooms: Option<Arc<[RoomPattern]>>,
     /// Rooms of this kind of game. None: of all.
     pub kind: Option<Arc<str>>,
 }
 
-impl Entry {
+impl EntryRights {
     /// Whether this allows a room with this name.
     pub fn allows_room(&self, name: &str) -> bool {
         self.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|pattern| pattern.fits(name)))

@@ -22,17 +22,17 @@ pub(crate) const MOST: usize = 200_000;
 pub struct OnceTokens {
     remembered: Mutex<Remembered>,
     kept: OnceLock<Arc<dyn KeepsUsed>>,
-    elsewhere: OnceLock<Arc<dyn Elsewhere>>,
+    elsewhere: OnceLock<Arc<dyn SharedTokens>>,
     /// Reservations so far.
     reservations: AtomicU64,
 }
 
 /// Other servers, at which a token may be used, too.
-pub trait Elsewhere: fmt::Debug + Send + Sync {
+pub trait SharedTokens: fmt::Debug + Send + Sync {
     /// It may be used here by this reservation, and nowhere else for as long as a join takes, or for the span
     /// if that is shorter; or why not. It takes the place of earlier ones of this process, whose answers
     /// nobody has got.
-    fn reserve(&self, id: Id, number: u64, span: Duration) -> BoxFuture<'static, Result<(), Refused>>;
+    fn reserve(&self, id: Id, number: u64, span: Duration) -> BoxFuture<'static, Result<(), TokenRefused>>;
     /// It is used for good, and valid for so long.
     fn use_up(&self, id: Id, span: Duration);
     /// It was not used by this reservation after all. Begins at once, and is done when others may use it.
@@ -98,7 +98,7 @@ pub struct Reserved {
 
 /// Why a token may not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum TokenRefused {
     /// It was used before.
     Again,
     /// Another join is about to use it.
@@ -119,7 +119,7 @@ impl OnceTokens {
         jti: &str,
         expires: Duration,
         times: Times,
-    ) -> Result<Reserved, Refused> {
+    ) -> Result<Reserved, TokenRefused> {
         let id = id_of(jti);
         self.put(id, State::Reserved, expires, times)?;
         let span = expires.saturating_sub(times.unix);
@@ -138,7 +138,7 @@ impl OnceTokens {
     }
 
     /// Has tokens reserved there, too, from now on. Once.
-    pub fn share_with(&self, elsewhere: Arc<dyn Elsewhere>) {
+    pub fn share_with(&self, elsewhere: Arc<dyn SharedTokens>) {
         let _ = self.elsewhere.set(elsewhere);
     }
 
@@ -149,15 +149,15 @@ impl OnceTokens {
         used.map(|(id, token)| (*id, token.expires)).collect()
     }
 
-    fn put(&self, id: Id, state: State, expires: Duration, times: Times) -> Result<(), Refused> {
+    fn put(&self, id: Id, state: State, expires: Duration, times: Times) -> Result<(), TokenRefused> {
         let mut remembered = self.remembered.lock();
         for forgotten in remembered.forget_expired(times) {
             self.kept.get().into_iter().for_each(|kept| kept.forget(forgotten));
         }
         match remembered.tokens.get(&id).map(|token| token.state) {
-            Some(State::Used) => return Err(Refused::Again),
-            Some(State::Reserved) => return Err(Refused::Meanwhile),
-            None if remembered.tokens.len() >= MOST => return Err(Refused::Full),
+            Some(State::Used) => return Err(TokenRefused::Again),
+            Some(State::Reserved) => return Err(TokenRefused::Meanwhile),
+            None if remembered.tokens.len() >= MOST => return Err(TokenRefused::Full),
             None => {}
         }
         let ends = times.after(expires);
@@ -206,7 +206,7 @@ impl Reserved {
     ///
     /// # Errors
     /// Why it may not be used.
-    pub async fn everywhere(mut self) -> Result<Self, Refused> {
+    pub async fn everywhere(mut self) -> Result<Self, TokenRefused> {
         if let Some(elsewhere) = self.tokens.elsewhere.get() {
             elsewhere.reserve(self.id, self.number, self.span).await?;
             self.elsewhere = true;
@@ -288,7 +288,7 @@ mod tests {
         };
         assert_eq!(take("a", 10, 1), Ok(()));
         assert_eq!(take("b", 5, 1), Ok(()));
-        assert_eq!(take("a", 10, 9), Err(Refused::Again));
+        assert_eq!(take("a", 10, 9), Err(TokenRefused::Again));
         assert_eq!(take("a", 20, 10), Ok(()), "it had expired");
         assert_eq!(sizes(&tokens), (1, 1));
     }
@@ -298,11 +298,11 @@ mod tests {
         let (tokens, now) = (Arc::<OnceTokens>::default(), times(Instant::now(), 1));
         let reserve = || tokens.reserve("a", 10 * SECOND, now);
         let first = reserve().unwrap();
-        assert_eq!(reserve().unwrap_err(), Refused::Meanwhile);
+        assert_eq!(reserve().unwrap_err(), TokenRefused::Meanwhile);
         drop(first);
         assert_eq!(sizes(&tokens), (0, 0));
         reserve().unwrap().use_up();
-        assert_eq!(reserve().unwrap_err(), Refused::Again);
+        assert_eq!(reserve().unwrap_err(), TokenRefused::Again);
     }
 
     #[test]
@@ -311,10 +311,10 @@ mod tests {
         let at = |now: u32, unix: u32| Times { now: start + now * SECOND, unix: unix * SECOND };
         let reserve = |times| tokens.reserve("a", 100 * SECOND, times).map(Reserved::use_up);
         reserve(at(0, 50)).unwrap();
-        assert_eq!(reserve(at(1, 5_000)), Err(Refused::Again), "ahead for a moment");
-        assert_eq!(reserve(at(2, 52)), Err(Refused::Again));
-        assert_eq!(reserve(at(60, 40)), Err(Refused::Again), "set back: it is still valid");
-        assert_eq!(reserve(at(119, 99)), Err(Refused::Again));
+        assert_eq!(reserve(at(1, 5_000)), Err(TokenRefused::Again), "ahead for a moment");
+        assert_eq!(reserve(at(2, 52)), Err(TokenRefused::Again));
+        assert_eq!(reserve(at(60, 40)), Err(TokenRefused::Again), "set back: it is still valid");
+        assert_eq!(reserve(at(119, 99)), Err(TokenRefused::Again));
         assert_eq!(reserve(at(120, 100)), Ok(()));
     }
 
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(*kept.0.lock(), [], "given back");
         tokens.reserve("a", 10 * SECOND, times(start, 1)).unwrap().use_up();
         tokens.remember(id_of("b"), 9 * SECOND, times(start, 1));
-        assert_eq!(tokens.reserve("b", 9 * SECOND, times(start, 2)).unwrap_err(), Refused::Again);
+        assert_eq!(tokens.reserve("b", 9 * SECOND, times(start, 2)).unwrap_err(), TokenRefused::Again);
         assert_eq!(tokens.used().len(), 2);
         drop(tokens.reserve("c", 20 * SECOND, times(start, 10)).unwrap());
         let kept = kept.0.lock();
@@ -352,7 +352,7 @@ mod tests {
         let reserve =
             |jti: &str, expires, now| tokens.reserve(jti, expires, times(start, now)).map(Reserved::use_up);
         (0..MOST).for_each(|n| assert_eq!(reserve(&n.to_string(), 10 * SECOND, 1), Ok(())));
-        assert_eq!(reserve("one more", 10 * SECOND, 1), Err(Refused::Full));
+        assert_eq!(reserve("one more", 10 * SECOND, 1), Err(TokenRefused::Full));
         assert_eq!(reserve("one more", 20 * SECOND, 10), Ok(()));
         assert_eq!(sizes(&tokens), (1, 1));
     }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 /// Whether reasons are asked for: `?verbose`, with any value.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct HealthParams {
     verbose: Option<String>,
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn readyz(state: web::Data<HttpState>) -> HttpResponse {
     (status = 200, description = "All is well", body = Answer),
     (status = 503, description = "Something is not, or the server drains", body = Answer),
 ))]
-pub(super) async fn healthz(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
+pub(super) async fn healthz(asked: web::Query<HealthParams>, state: web::Data<HttpState>) -> HttpResponse {
     let parts = state.health.report(Instant::now());
     let failing: Vec<_> = parts.iter().filter(|part| part.why.is_some()).map(|part| part.name).collect();
     let status = match (state.registry.is_draining(), failing.is_empty()) {

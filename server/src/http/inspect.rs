@@ -20,7 +20,7 @@ const MAX_ENTITIES: usize = 5_000;
 
 /// Whose view is asked for.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct InspectParams {
     /// Only what this player sees. None: everything.
     player: Option<String>,
 }
@@ -89,7 +89,7 @@ struct FieldView<'a> {
 pub(super) async fn state(
     _: Operator,
     name: web::Path<String>,
-    asked: web::Query<Asked>,
+    asked: web::Query<InspectParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let room = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;

@@ -16,9 +16,9 @@ use crate::{
         whole::whole,
     },
     matching::{
-        MAX_PARTY, Match, Wish,
+        MAX_PARTY, Match, MatchQuery,
         filter::{Filter, FilterError},
-        lobby::{Changes, LivePage, Page, PageReader, Wanted},
+        lobby::{Changes, LivePage, LobbyQuery, Page, PageReader},
         open_room::OpenRoom,
     },
 };
@@ -108,7 +108,7 @@ pub(super) async fn find(
         let message = format!("options of {} bytes; at most {MAX_OPTIONS} are allowed", options.len());
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_options", message));
     }
-    let wish = Wish {
+    let query = MatchQuery {
         filter: filter.as_deref().map(Filter::parse).transpose()?,
         options,
         party: party_of(party)?,
@@ -118,7 +118,7 @@ pub(super) async fn find(
         source: source(&state, &request),
         kind: allowed(&identity, kind)?,
     };
-    let found = state.matchmaker.join_or_create(wish).await?;
+    let found = state.matchmaker.join_or_create(query).await?;
     Ok(HttpResponse::Ok().json(MatchAnswer::from(found)))
 }
 
@@ -178,7 +178,7 @@ impl From<FilterError> for ApiError {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct LobbyParams {
     kind: Option<String>,
     filter: Option<String>,
     after: Option<String>,
@@ -211,7 +211,7 @@ pub(super) struct LobbyPage<'a> {
     (LobbyPage<'_> = "application/json"), (Changes<'_> = "text/event-stream")))))]
 pub(super) async fn lobby(
     request: HttpRequest,
-    asked: web::Query<Asked>,
+    asked: web::Query<LobbyParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     may_look(&state, &request).await?;
@@ -220,10 +220,10 @@ pub(super) async fn lobby(
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lobby_unavailable", message)
             .retry_after(TRY_AGAIN));
     }
-    let Asked { kind, filter, after, limit, .. } = asked.into_inner();
+    let LobbyParams { kind, filter, after, limit, .. } = asked.into_inner();
     let Limit(limit) = limit.unwrap_or_default();
     let filter = filter.as_deref().map(Filter::parse).transpose()?;
-    let wanted = Wanted { kind, filter, after, limit };
+    let wanted = LobbyQuery { kind, filter, after, limit };
     if !wants_events(&request) {
         let matchmaker = state.matchmaker.clone();
         let text = web::block(move || json(&LobbyPage::of(&wanted.of(&matchmaker.lobby())))).await;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct PresenceParams {
     room: Option<String>,
     after: Option<String>,
     limit: Option<Limit>,
@@ -26,13 +26,13 @@ pub(super) struct Asked {
 ), responses((status = 200, description = "Who is here", body = PresenceView)))]
 pub(super) async fn presence(
     request: HttpRequest,
-    asked: web::Query<Asked>,
+    asked: web::Query<PresenceParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     if !state.config.takes_guests() {
         Operator::extract(&request).await?;
     }
-    let Asked { room, after, limit } = asked.into_inner();
+    let PresenceParams { room, after, limit } = asked.into_inner();
     let Limit(limit) = limit.unwrap_or_default();
     let query = Query { room: room.map(Into::into), after: after.as_deref().map(Into::into), limit };
     let view = state.presence.send(query).await.map_err(|_| ApiError::unavailable("presence"))?;

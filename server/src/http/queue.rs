@@ -199,7 +199,7 @@ fn out_of_range(message: String) -> ApiError {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct QueueParams {
     /// Seconds.
     wait: Option<WholeText<u64>>,
 }
@@ -214,7 +214,7 @@ pub(super) struct Asked {
 pub(super) async fn show(
     request: HttpRequest,
     id: web::Path<String>,
-    asked: web::Query<Asked>,
+    asked: web::Query<QueueParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct RoomsParams {
     after: Option<String>,
     limit: Option<Limit>,
     /// Read where it is found out who asks.
@@ -33,7 +33,7 @@ struct RoomList {
     responses((status = 200, description = "Rooms", body = RoomList)))]
 pub(super) async fn list(
     request: HttpRequest,
-    asked: web::Query<Asked>,
+    asked: web::Query<RoomsParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     may_look(&state, &request).await?;

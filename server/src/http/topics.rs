@@ -10,7 +10,7 @@ use super::{
 use crate::{
     door::Denied,
     ground::{identity::TopicRights, tenure::Tenure},
-    topics::{EventKind, Message, NotPublished, Reader, Refused, Since},
+    topics::{CannotRead, EventKind, Message, NotPublished, Reader, Since},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -200,17 +200,17 @@ async fn who(
     .into())
 }
 
-impl std::convert::From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
+impl std::convert::From<CannotRead> for ApiError {
+    fn from(refused: CannotRead) -> Self {
         let (status, code, wait) = match refused {
-            Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", TRY_AGAIN),
-            Refused::ServerFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", TRY_AGAIN),
-            Refused::AddressFull(_) => (StatusCode::TOO_MANY_REQUESTS, "address_full", TRY_AGAIN),
-            Refused::TooFast(wait) => (StatusCode::TOO_MANY_REQUESTS, "too_often", wait),
-            Refused::TooManyUsersOfAddress(_) => {
+            CannotRead::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", TRY_AGAIN),
+            CannotRead::ServerFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", TRY_AGAIN),
+            CannotRead::AddressFull(_) => (StatusCode::TOO_MANY_REQUESTS, "address_full", TRY_AGAIN),
+            CannotRead::TooFast(wait) => (StatusCode::TOO_MANY_REQUESTS, "too_often", wait),
+            CannotRead::TooManyUsersOfAddress(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_users_of_address", TRY_AGAIN)
             }
-            Refused::TooManyUsers(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_users", TRY_AGAIN),
+            CannotRead::TooManyUsers(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_users", TRY_AGAIN),
         };
         ApiError::new(status, code, refused.to_string()).retry_after(wait)
     }

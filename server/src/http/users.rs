@@ -127,7 +127,7 @@ async fn keep(state: &HttpState) -> bool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct UsersParams {
     after: Option<String>,
     limit: Option<Limit>,
 }
@@ -156,10 +156,10 @@ struct RevokedUser {
 ), responses((status = 200, description = "Users", body = RevokedPage)))]
 pub(super) async fn list_revoked(
     _: Operator,
-    asked: web::Query<Asked>,
+    asked: web::Query<UsersParams>,
     state: web::Data<HttpState>,
 ) -> HttpResponse {
-    let Asked { after, limit } = asked.into_inner();
+    let UsersParams { after, limit } = asked.into_inner();
     let Limit(limit) = limit.unwrap_or_default();
     let mut revoked = state.door.revocations().current(clock::now());
     revoked.retain(|(user, _)| after.as_deref().is_none_or(|after| **user > *after));

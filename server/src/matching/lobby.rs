@@ -26,7 +26,7 @@ pub(crate) type Rooms = Arc<[Arc<OpenRoom>]>;
 
 /// Which rooms a reader wants.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct LobbyQuery {
     /// Of this kind only.
     pub(crate) kind: Option<String>,
     /// Those that fit.
@@ -82,7 +82,7 @@ fn sorted(mut rooms: Vec<OpenRoom>) -> Rooms {
     rooms.into_iter().map(Arc::new).collect()
 }
 
-impl Wanted {
+impl LobbyQuery {
     /// Those of the rooms that are wanted.
     pub(crate) fn of(&self, rooms: &[Arc<OpenRoom>]) -> Page {
         let from = self.after.as_ref().map_or(0, |after| rooms.partition_point(|room| room.name <= *after));
@@ -138,20 +138,20 @@ mod tests {
     #[test]
     fn a_page_has_what_fits_and_says_whether_there_is_more() {
         let rooms = sorted((0..9).map(|n| room(&format!("r{n}"), n)).collect());
-        let wanted = |filter: &str, after: Option<&str>, limit| Wanted {
+        let wanted = |filter: &str, after: Option<&str>, limit| LobbyQuery {
             kind: Some("arena".into()),
             filter: Some(Filter::parse(filter).unwrap()),
             after: after.map(str::to_owned),
             limit,
         };
-        let names = |wanted: Wanted| {
+        let names = |wanted: LobbyQuery| {
             let Page { rooms, more } = wanted.of(&rooms);
             (rooms.iter().map(|room| room.name.clone()).collect::<Vec<_>>().join(" "), more)
         };
         assert_eq!(names(wanted("players > 2", None, 3)), ("r3 r4 r5".into(), true));
         assert_eq!(names(wanted("players > 2", Some("r5"), 3)), ("r6 r7 r8".into(), false));
         assert_eq!(names(wanted("mode = \"dm\"", None, 3)), (String::new(), false));
-        assert_eq!(names(Wanted { kind: Some("chess".into()), ..wanted("free > 0", None, 3) }).0, "");
+        assert_eq!(names(LobbyQuery { kind: Some("chess".into()), ..wanted("free > 0", None, 3) }).0, "");
     }
 
     proptest! {

@@ -63,7 +63,7 @@ pub(super) struct Others {
 /// What they have said a moment ago.
 #[derive(Default, Clone)]
 struct Newest {
-    rooms: Arc<Vec<Elsewhere>>,
+    rooms: Arc<Vec<RemoteRoom>>,
     /// Those that make rooms, in no order.
     makers: Vec<Maker>,
 }
@@ -78,7 +78,7 @@ struct Maker {
 
 /// A room on another server.
 #[derive(Debug, Clone)]
-pub(super) struct Elsewhere {
+pub(super) struct RemoteRoom {
     pub(super) room: OpenRoom,
     /// Players who are on their way to it.
     pub(super) reserved: u32,
@@ -124,19 +124,19 @@ pub(super) struct Says {
 /// What a server may be asked to do.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Wanted {
+pub(super) enum Order {
     /// Seats in the room with this name.
-    Kept { room: String, seats: Vec<Reservation> },
+    Reserve { room: String, seats: Vec<Reservation> },
     /// A room for a match.
-    Made(RoomWanted),
+    Make(RoomWanted),
 }
 
-impl Wanted {
+impl Order {
     /// How long it is waited for.
     fn limit(&self) -> Duration {
         match self {
-            Wanted::Kept { .. } => REPLY,
-            Wanted::Made(_) => REPLY_OF_MAKER,
+            Order::Reserve { .. } => REPLY,
+            Order::Make(_) => REPLY_OF_MAKER,
         }
     }
 }
@@ -160,7 +160,7 @@ pub(super) struct RoomWanted {
 #[serde(rename_all = "snake_case")]
 enum Letter {
     /// Seats are wanted.
-    Keep { id: String, from: String, wanted: Wanted },
+    Keep { id: String, from: String, order: Order },
     /// The room in which they are kept, as it is then. None: they are not.
     Kept { id: String, room: Option<OpenRoom> },
 }
@@ -173,7 +173,7 @@ impl Others {
     }
 
     /// The rooms of other servers, as they were a moment ago.
-    pub(super) fn rooms(&self) -> Arc<Vec<Elsewhere>> {
+    pub(super) fn rooms(&self) -> Arc<Vec<RemoteRoom>> {
         self.newest.lock().rooms.clone()
     }
 
@@ -215,7 +215,7 @@ impl Others {
             let (at, server): (_, Arc<str>) = (Arc::new(at), server.into());
             all.extend(rooms.into_iter().map(|Own { room, reserved, listed, gone }| {
                 let (at, server) = (at.clone(), server.clone());
-                Elsewhere { room, reserved, listed, gone, at, server }
+                RemoteRoom { room, reserved, listed, gone, at, server }
             }));
             if makes {
                 makers.push(Maker { server, at, region });
@@ -228,10 +228,10 @@ impl Others {
     /// Has another server keep seats. Returns the room as it is then; None: it does not.
     pub(super) async fn keep(
         &self,
-        room: &Elsewhere,
+        room: &RemoteRoom,
         seats: Vec<Reservation>,
     ) -> Result<Option<OpenRoom>, DeskAway> {
-        self.ask(&room.server, Wanted::Kept { room: room.room.name.clone(), seats }).await
+        self.ask(&room.server, Order::Reserve { room: room.room.name.clone(), seats }).await
     }
 
     /// Has a server of this region make a room. Returns it, and where it is; None: there is no such server,
@@ -245,16 +245,16 @@ impl Others {
         makers.retain(|maker| maker.region.as_deref() == Some(region));
         let any = usize::try_from(random()?).unwrap_or(0).checked_rem(makers.len());
         let Some(Maker { server, at, .. }) = any.map(|n| makers.swap_remove(n)) else { return Ok(None) };
-        let made = self.ask(&server, Wanted::Made(wanted.clone())).await?;
+        let made = self.ask(&server, Order::Make(wanted.clone())).await?;
         Ok(made.map(|room| (room, at)))
     }
 
-    async fn ask(&self, server: &str, wanted: Wanted) -> Result<Option<OpenRoom>, DeskAway> {
+    async fn ask(&self, server: &str, order: Order) -> Result<Option<OpenRoom>, DeskAway> {
         let id = format!("{:016x}{:016x}", random()?, random()?);
         let (tell, told) = oneshot::channel();
         self.asked.lock().insert(id.clone(), tell);
-        let limit = wanted.limit();
-        let letter = Letter::Keep { id: id.clone(), from: self.me.clone(), wanted };
+        let limit = order.limit();
+        let letter = Letter::Keep { id: id.clone(), from: self.me.clone(), order };
         let answer = async {
             self.send(server, &letter, Some((&id, limit))).await?;
             timeout(limit, told).await.map_err(|_| DeskAway("the other server does not answer".to_owned()))
@@ -284,7 +284,7 @@ impl Others {
 
     /// Does what others ask, for ever: `keep` keeps seats in a room, and returns the room. No letter waits
     /// for another's room.
-    pub(super) async fn read_mail(&self, keep: impl AsyncFn(Wanted) -> Option<OpenRoom>) {
+    pub(super) async fn read_mail(&self, keep: impl AsyncFn(Order) -> Option<OpenRoom>) {
         let (to, mut letters) = mpsc::channel(AT_ONCE);
         let letters = stream::poll_fn(move |context| letters.poll_recv(context));
         // Whoever is not answered takes another server.
@@ -323,9 +323,9 @@ impl Others {
     async fn answer(
         &self,
         letter: Letter,
-        keep: &impl AsyncFn(Wanted) -> Option<OpenRoom>,
+        keep: &impl AsyncFn(Order) -> Option<OpenRoom>,
     ) -> Result<(), DeskAway> {
-        let Letter::Keep { id, from, wanted } = letter else { return Ok(()) };
+        let Letter::Keep { id, from, order } = letter else { return Ok(()) };
         // Redis tells, whose clock counts for both. If this server was frozen, nobody waits any more: what it
         // would keep now, nobody would know of.
         let left = cmd("PTTL").arg(self.letter(&id)).to_owned();
@@ -335,7 +335,7 @@ impl Others {
             return Ok(());
         }
         let answer = async {
-            let room = keep(wanted).await;
+            let room = keep(order).await;
             self.send(&from, &Letter::Kept { id, room }, None).await
         };
         timeout(left, answer).await.unwrap_or(Ok(()))
@@ -363,11 +363,11 @@ mod tests {
         let named =
             |me: &str| Others::new(Way::new(&redis.default_url().parse().unwrap(), "test"), me.to_owned());
         let (asks, frozen, done) = (named("a"), named("b"), RefCell::new(Vec::new()));
-        let ask = |room: &str| asks.ask("b", Wanted::Kept { room: room.to_owned(), seats: Vec::new() });
+        let ask = |room: &str| asks.ask("b", Order::Reserve { room: room.to_owned(), seats: Vec::new() });
         let thaw = async {
             ask("old").await.expect_err("it is frozen");
-            let read = frozen.read_mail(async |wanted: Wanted| {
-                let Wanted::Kept { room, .. } = wanted else { return None };
+            let read = frozen.read_mail(async |order: Order| {
+                let Order::Reserve { room, .. } = order else { return None };
                 done.borrow_mut().push(room);
                 None
             });

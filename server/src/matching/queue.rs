@@ -354,7 +354,7 @@ impl Queue {
         let seats = seats.collect::<Result<Vec<_>, _>>();
         let Ok(seats) = seats else { return };
         let all = seats.concat();
-        let kept = match &room {
+        let reserved = match &room {
             Some(room) => self.matchmaker.keep(room, &all).await,
             None => {
                 let sources = teams.iter().flatten().filter_map(|ticket| ticket.source);
@@ -362,8 +362,8 @@ impl Queue {
                 self.matchmaker.make_for_queue(region.as_deref(), wanted).await
             }
         };
-        let kept = match kept {
-            Ok(kept) => kept,
+        let reserved = match reserved {
+            Ok(reserved) => reserved,
             Err(error) => {
                 if let MatchError::Factory(FactoryError::TooManyRoomsOfAddress { .. }) = error {
                     let until = unix_ms() + ASIDE_MS;
@@ -372,18 +372,18 @@ impl Queue {
                 return warn!(kind, %error, "there is no room for a match: its tickets wait");
             }
         };
-        let lasts_ms = kept.lasts.as_millis() as u64;
+        let lasts_ms = reserved.lasts.as_millis() as u64;
         let with_teams =
             teams.iter().enumerate().flat_map(|(team, all)| all.iter().map(move |one| (team, one)));
         let assigned = |((team, ticket), seats): ((usize, &Ticket), &Vec<Reservation>)| {
             let assignment = Assignment {
-                room: kept.room.clone(),
+                room: reserved.room.clone(),
                 kind: kind.to_owned(),
                 team: u32::try_from(team).unwrap_or(u32::MAX),
                 reservations: seats.iter().map(|seat| seat.token.to_text()).collect(),
                 lasts_ms,
-                url: kept.at.as_ref().map(|at| at.url.clone()),
-                quic: kept.at.as_ref().and_then(|at| at.quic.clone()),
+                url: reserved.at.as_ref().map(|at| at.url.clone()),
+                quic: reserved.at.as_ref().and_then(|at| at.quic.clone()),
             };
             (ticket.id, assignment)
         };
@@ -395,7 +395,7 @@ impl Queue {
             }
             Ok(Commit::LeaseLost | Commit::Gone) => {
                 // One that is elsewhere gives them up at their deadline.
-                if let Some(listed) = kept.here {
+                if let Some(listed) = reserved.here {
                     let tokens = seats.iter().flatten().map(|seat| seat.token).collect();
                     listed.room.do_send(Release(tokens));
                 }

@@ -5,7 +5,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
 /// Why a room has not gone to another node.
 pub const MIGRATIONS_FAILED: [&str; 6] =
-    ["node_unable", "room_busy", "room_late", "room_too_large", "kept", "lost"];
+    ["node_unable", "room_busy", "room_late", "room_too_large", "stayed", "lost"];
 
 /// What concerns other nodes, and Redis.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub struct NodeMetrics {
     pub claims: ByReason,
     pub takeovers: ByReason,
     pub takeover_duration: DurationHistogram,
-    pub kept_batches: Counter,
-    pub kept_bytes: Counter,
-    pub kept_lateness: DurationHistogram,
+    pub stored_batches: Counter,
+    pub stored_bytes: Counter,
+    pub stored_lateness: DurationHistogram,
     pub moved: Counter,
     pub redis_duration: DurationHistogram,
     pub migrations: ByReason,
@@ -69,15 +69,15 @@ impl NodeMetrics {
             ),
             takeover_duration: scope.durations(
                 "takeover_duration",
-                "Time from when a room is this node's until it goes on from what is kept.",
+                "Time from when a room is this node's until it goes on from what is stored.",
                 JOB_DURATION,
             ),
-            kept_batches: scope
-                .count("kept_batches", "Batches of what is kept of rooms that Redis has taken."),
-            kept_bytes: scope.bytes("kept", "Bytes of checkpoints and journals that Redis has taken."),
-            kept_lateness: scope.durations(
-                "kept_lateness",
-                "Time from when something of a room was to be kept until Redis has taken it.",
+            stored_batches: scope
+                .count("stored_batches", "Batches of what is stored of rooms that Redis has taken."),
+            stored_bytes: scope.bytes("stored", "Bytes of checkpoints and journals that Redis has taken."),
+            stored_lateness: scope.durations(
+                "stored_lateness",
+                "Time from when something of a room was to be stored until Redis has taken it.",
                 JOB_DURATION,
             ),
             moved: scope.count("moved", "Clients that were sent to another node."),

@@ -30,15 +30,15 @@ pub(super) enum Ask {
     Nodes,
     /// Register rooms again, which this node has.
     Restore(Vec<Owned>),
-    /// Whose the room is. If it is nobody's, and something of it is kept that this node has the game for: it
-    /// is to be this node's. If nothing is kept and it is to be `made`: that of `to`.
+    /// Whose the room is. If it is nobody's, and something of it is stored that this node has the game for:
+    /// it is to be this node's. If nothing is stored and it is to be `made`: that of `to`.
     Claim { room: Arc<str>, to: Incarnation, make: bool },
     /// Where the room is. This changes nothing.
     Where { room: Arc<str> },
-    /// The room has ended here; or it is to go on from what is `kept`, at whichever node can.
-    Release { room: Arc<str>, epoch: Epoch, kept: bool },
-    /// Of a node whose lease is over: take at most so many of the rooms that are kept, and forget the others.
-    /// Or those that were taken last, `again`, because the answer was lost.
+    /// The room has ended here; or it is to go on from what is `stored`, at whichever node can.
+    Release { room: Arc<str>, epoch: Epoch, stored: bool },
+    /// Of a node whose lease is over: take at most so many of the rooms that are stored, and forget the
+    /// others. Or those that were taken last, `again`, because the answer was lost.
     Inherit { from: Incarnation, most: usize, again: bool },
     /// Rooms that Redis counts as this node's, if they are more than it knows.
     Rooms { known: usize },
@@ -86,22 +86,22 @@ pub(super) enum Said {
     Nodes(Vec<(Incarnation, Option<(Node, Duration)>)>),
     /// Registered again, but for these, which are others'.
     Restored { refused: Vec<Arc<str>> },
-    /// The room is this node's. `kept`: something of it is kept that it is to go on from.
-    Ours { epoch: Epoch, kept: bool },
-    /// It is nobody's, and goes on from what is kept where there is a game of this kind.
+    /// The room is this node's. `stored`: something of it is stored that it is to go on from.
+    Ours { epoch: Epoch, stored: bool },
+    /// It is nobody's, and goes on from what is stored where there is a game of this kind.
     Foreign { kind: Arc<str> },
     /// It is another node's, whose lease lasts so long if it is not renewed.
     At(Node, Duration),
     /// It is nobody's.
     Nowhere,
-    /// These rooms are this node's. If they were taken over, something of each is kept.
+    /// These rooms are this node's. If they were taken over, something of each is stored.
     Taken(Vec<Owned>),
     /// Nobody may claim anything yet.
     Settling,
     /// This is offered, since this epoch.
     Offered { epoch: Epoch, parcel: Bytes },
     /// Nobody has taken what was offered, and it is offered no more. `why`: the other node could not.
-    Kept { epoch: Epoch, why: Option<String> },
+    Stayed { epoch: Epoch, why: Option<String> },
 }
 
 /// Why a question has no answer.

@@ -61,7 +61,7 @@ pub(super) struct Core {
     /// comes late would speak of what has been given back since.
     claiming: HashMap<Arc<str>, u64>,
     /// What was asked and is not answered yet, other than claims.
-    asked: Option<Asked>,
+    asked: Option<Pending>,
     /// How much was asked.
     questions: u64,
     renew_at: Instant,
@@ -91,7 +91,7 @@ pub(super) struct Question {
 }
 
 #[derive(Debug)]
-struct Asked {
+struct Pending {
     id: u64,
     ask: Ask,
     sent: Instant,
@@ -222,7 +222,7 @@ impl Core {
         self.questions += 1;
         let id = self.questions;
         let released = if let Ask::Release { .. } = ask { self.releases.pop_front() } else { None };
-        self.asked = Some(Asked { id, ask: ask.clone(), sent: now, released });
+        self.asked = Some(Pending { id, ask: ask.clone(), sent: now, released });
         Some(Question { id, me: self.me.clone(), ask })
     }
 
@@ -250,8 +250,8 @@ impl Core {
         }
         if let Some((room, held)) = self.releases.front() {
             // Whoever had it go on has ended it.
-            let kept = held.grant.is_kept();
-            return Some(Ask::Release { room: room.clone(), epoch: held.grant.epoch(), kept });
+            let stored = held.grant.is_stored();
+            return Some(Ask::Release { room: room.clone(), epoch: held.grant.epoch(), stored });
         }
         if now >= self.look_at {
             return Some(Ask::Nodes);
@@ -265,7 +265,7 @@ impl Core {
         }
         let held = &self.held;
         let waits = |room: &Arc<str>, grant: &Grant| held.get(room).is_some_and(|held| held.grant.is(grant));
-        self.taken.retain(|(room, grant)| grant.is_kept() && waits(room, grant));
+        self.taken.retain(|(room, grant)| grant.is_stored() && waits(room, grant));
         let most = TAKE.saturating_sub(self.taken.len());
         if most == 0 {
             self.take_at = now + TAKE_AGAIN;
@@ -284,7 +284,7 @@ impl Core {
 
     /// The answer to a question of [`poll`](Self::poll).
     pub(super) fn answered(&mut self, now: Instant, id: u64, answer: Result<&Answer, &Failure>) -> Means {
-        let Some(Asked { ask, sent, released, .. }) = self.asked.take_if(|asked| asked.id == id) else {
+        let Some(Pending { ask, sent, released, .. }) = self.asked.take_if(|asked| asked.id == id) else {
             return Means::default();
         };
         let Ok(answer) = answer else {
@@ -382,7 +382,7 @@ impl Core {
         let mut left: Vec<_> = self.held.keys().cloned().collect();
         left.sort_unstable();
         self.phase = Phase::Restoring { since: sent, left };
-        // What is being given back is not registered again, so it cannot be kept after all.
+        // What is being given back is not registered again, so it cannot be stored after all.
         self.releases.iter_mut().for_each(|(_, held)| held.released = true);
         self.restored(now, 0);
     }

@@ -1,17 +1,17 @@
 #!lua
--- What is kept of rooms: written only by the node that has the room, under its epoch. See nodes/depot.rs, and
+-- What is stored of rooms: written only by the node that has the room, under its epoch. See nodes/depot.rs, and
 -- depot/read.lua, which reads it.
 --
 -- KEYS[1]  PREFIX:generation, for the slot
 -- ARGV     PREFIX, operation, and what it needs
 --
 --   PREFIX:room:ROOM    hash: node, epoch: see script.lua; written, the number of what was written last
---   PREFIX:kept:ROOM    hash: row, the newest checkpoint; kind; at, when it was taken (ms of Redis's clock);
+--   PREFIX:stored:ROOM    hash: row, the newest checkpoint; kind; at, when it was taken (ms of Redis's clock);
 --                       written: what was written last, as NODE NUMBER;
 --                       while it does not go on: until (ms), tries, after (ms): see script.lua
 --   PREFIX:frames:ROOM  the frames since
 local prefix, operation, call = ARGV[1], ARGV[2], redis.call
-local function kept(room) return prefix .. ':kept:' .. room end
+local function stored(room) return prefix .. ':stored:' .. room end
 local function frames(room) return prefix .. ':frames:' .. room end
 local function record(room) return prefix .. ':room:' .. room end
 local function has(room, node, epoch, number)
@@ -26,10 +26,10 @@ end
 -- Frames follow what was written last. If an answer was lost, they may be there already; and if Redis has lost
 -- something, they follow nothing.
 local function append(room, last, this, more)
-  local is = call('HGET', kept(room), 'written')
+  local is = call('HGET', stored(room), 'written')
   if is == last then
     call('APPEND', frames(room), more)
-    call('HSET', kept(room), 'written', this)
+    call('HSET', stored(room), 'written', this)
   elseif is ~= this then
     return 'gap'
   end
@@ -47,13 +47,13 @@ if operation == 'write' then -- room, node, epoch, number, what, and four more, 
     if is_late then
       result = 'fenced'
     elseif what == 'put' then -- age in ms, frames since, kind, checkpoint
-      call('HSET', kept(room), 'at', string.format('%.0f', now() - tonumber(ARGV[i + 5])), 'kind', ARGV[i + 7], 'row', ARGV[i + 8], 'written', this)
-      call('HDEL', kept(room), 'until', 'tries', 'after')
+      call('HSET', stored(room), 'at', string.format('%.0f', now() - tonumber(ARGV[i + 5])), 'kind', ARGV[i + 7], 'row', ARGV[i + 8], 'written', this)
+      call('HDEL', stored(room), 'until', 'tries', 'after')
       call('SET', frames(room), ARGV[i + 6])
     elseif what == 'append' then -- the number of what was written before, frames
       result = append(room, node .. ' ' .. ARGV[i + 5], this, ARGV[i + 6])
     else
-      call('DEL', kept(room), frames(room))
+      call('DEL', stored(room), frames(room))
     end
     results[#results + 1] = result
   end

@@ -1,4 +1,4 @@
-//! What is kept of rooms in Redis, so that another node can have them go on: the newest checkpoint of each,
+//! What is stored of rooms in Redis, so that another node can have them go on: the newest checkpoint of each,
 //! and the frames since ([`store`](crate::store) does the same in a folder).
 //!
 //! | part | what |
@@ -68,10 +68,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// How often a room is read that does not come in time. It may be large: each time, it has twice as long.
 const READS: u32 = 4;
 
-/// A room of which something is kept.
-pub(crate) type KeptRoom = StoredRoom;
-
-/// Where rooms are kept that other nodes can have go on.
+/// Where rooms are stored that other nodes can have go on.
 #[derive(Debug)]
 pub(crate) struct Depot {
     queue: Arc<Queue>,
@@ -94,7 +91,7 @@ struct About {
 
 /// What the script says of what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Written {
     Done,
     /// Its frames do not follow what is there.
     Gap,
@@ -162,8 +159,8 @@ impl Depot {
         self.every
     }
 
-    /// What is kept of a room that is this node's. None: nothing.
-    pub(crate) async fn read(&self, hold: &Hold) -> Result<Option<KeptRoom>, Unread> {
+    /// What is stored of a room that is this node's. None: nothing.
+    pub(crate) async fn read(&self, hold: &Hold) -> Result<Option<StoredRoom>, Unread> {
         let mut limit = self.limit;
         for _ in 1..READS {
             match self.read_within(hold, limit).await {
@@ -174,7 +171,7 @@ impl Depot {
         self.read_within(hold, limit).await
     }
 
-    async fn read_within(&self, hold: &Hold, limit: Duration) -> Result<Option<KeptRoom>, Unread> {
+    async fn read_within(&self, hold: &Hold, limit: Duration) -> Result<Option<StoredRoom>, Unread> {
         let (tell, told) = oneshot::channel();
         let (room, node, epoch) = (hold.room.clone(), hold.grant.node.clone(), hold.grant.epoch());
         let _ = self.reads.send(Reading { room, node, epoch, limit, tell });
@@ -197,7 +194,7 @@ impl Depot {
     }
 }
 
-/// Why what is kept of a room cannot be read.
+/// Why what is stored of a room cannot be read.
 #[derive(Debug)]
 pub(crate) enum Unread {
     /// Redis does not answer, or the room is another node's by now.
@@ -232,7 +229,7 @@ impl CheckpointSink for Sink {
 
     fn left(&self) {
         // If it is this node's after all, it has not ended.
-        self.about.grant.stays();
+        self.about.grant.leaves_stored();
         self.queue.change(self.room, What::Left);
     }
 

@@ -13,11 +13,11 @@ use std::sync::{
 pub(crate) struct Grant {
     /// For how long.
     pub(super) owned: Arc<Ownership>,
-    /// The node, and its epoch of the room: what is kept is written under them. 0: it is on its way here.
+    /// The node, and its epoch of the room: what is stored is written under them. 0: it is on its way here.
     pub(super) node: Incarnation,
     pub(super) epoch: Arc<AtomicU64>,
-    /// Something of the room is kept that it has yet to go on from.
-    pub(super) kept: Arc<AtomicBool>,
+    /// Something of the room is stored that it has yet to go on from.
+    pub(super) stored: Arc<AtomicBool>,
 }
 
 impl Grant {
@@ -36,18 +36,18 @@ impl Grant {
         self.epoch.store(epoch, Relaxed);
     }
 
-    /// The room goes on: when it has ended, nothing of it is kept.
+    /// The room goes on: when it has ended, nothing of it is stored.
     pub(super) fn begins(&self) {
-        self.kept.store(false, Relaxed);
+        self.stored.store(false, Relaxed);
     }
 
     /// The room is not had by this node any more, and goes on elsewhere, or here again.
-    pub(super) fn stays(&self) {
-        self.kept.store(true, Relaxed);
+    pub(super) fn leaves_stored(&self) {
+        self.stored.store(true, Relaxed);
     }
 
-    /// Whether something of the room is kept that it has yet to go on from.
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept.load(Relaxed)
+    /// Whether something of the room is stored that it has yet to go on from.
+    pub(super) fn is_stored(&self) -> bool {
+        self.stored.load(Relaxed)
     }
 }

@@ -2,7 +2,7 @@
 //! wait for rooms. A Redis that does not answer makes nobody else wait.
 
 use super::{
-    Arrival, Given, Hold, Left, NotHere, OtherLease, Unavailable, Wanted, Wish,
+    Arrival, Given, Hold, Left, NotHere, OtherLease, Placement, Request, Unavailable,
     ask::{Answer, Ask, Failure, Generation, Incarnation, Said},
     core::{Claim, Claimed, Core, Lapsed, Question, is_silent},
     grant::Grant,
@@ -10,7 +10,7 @@ use super::{
     link::{self, Link},
     node::{Load, Node, choose},
     overview::Errand,
-    transfer::{Outcome, Query, Transfers},
+    transfer::{Progress, Query, Transfers},
     twin::Twin,
 };
 use crate::{health::Part, metrics::Metrics};
@@ -40,13 +40,13 @@ const TURN: Duration = Duration::from_millis(25);
 const TURNS: u32 = 20;
 /// Time between two attempts to hear what concerns this node.
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
-/// The same for those whose room is taken over: they have waited for it long enough.
+/// A turn of those whose room is taken over: they have waited for it long enough.
 const SHORT_TURN: Duration = Duration::from_millis(5);
 /// When to look again, if nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What the keeper needs of the server.
-pub(crate) struct Surroundings {
+pub(crate) struct NodeHooks {
     pub metrics: Arc<Metrics>,
     /// Whether Redis does what it should.
     pub redis: Arc<Part>,
@@ -87,7 +87,7 @@ pub(super) struct Seen {
 pub(super) struct Keeper {
     core: Core,
     link: Rc<Link>,
-    around: Surroundings,
+    around: NodeHooks,
     says: Node,
     nodes: HashMap<Incarnation, Node>,
     /// Those among them that should have renewed their lease.
@@ -96,8 +96,8 @@ pub(super) struct Keeper {
     twin: Twin,
     /// Rooms that were given to others since they were seen.
     given: HashMap<Incarnation, u32>,
-    wishes: mpsc::UnboundedReceiver<Wish>,
-    sender: mpsc::UnboundedSender<Wish>,
+    requests: mpsc::UnboundedReceiver<Request>,
+    sender: mpsc::UnboundedSender<Request>,
     waiting: HashMap<Arc<str>, Vec<Waiter>>,
     asked: FuturesUnordered<LocalBoxFuture<'static, Heard>>,
     left: Vec<oneshot::Sender<()>>,
@@ -120,7 +120,7 @@ pub(super) type Agreed = std::sync::mpsc::Sender<Result<(), OtherLease>>;
 /// Somebody who wants a room.
 struct Waiter {
     kind: Arc<str>,
-    wanted: Wanted,
+    placement: Placement,
     tell: oneshot::Sender<Result<Hold, NotHere>>,
 }
 
@@ -141,10 +141,10 @@ impl Keeper {
     pub(super) fn new(
         core: Core,
         link: Link,
-        around: Surroundings,
+        around: NodeHooks,
         says: Node,
         table: Table,
-        (sender, wishes): (mpsc::UnboundedSender<Wish>, mpsc::UnboundedReceiver<Wish>),
+        (sender, requests): (mpsc::UnboundedSender<Request>, mpsc::UnboundedReceiver<Request>),
         (arrivals, known_as): (mpsc::UnboundedSender<Arrival>, watch::Sender<Incarnation>),
     ) -> Self {
         Self {
@@ -157,7 +157,7 @@ impl Keeper {
             table,
             twin: Twin::default(),
             given: HashMap::new(),
-            wishes,
+            requests,
             sender,
             waiting: HashMap::new(),
             asked: FuturesUnordered::new(),
@@ -213,8 +213,8 @@ impl Keeper {
                     text.flatten().iter().for_each(|text| self.told(text));
                     inbox = self.listen(connection);
                 }
-                wish = self.wishes.recv() => match wish {
-                    Some(wish) => self.wished(wish),
+                request = self.requests.recv() => match request {
+                    Some(request) => self.requested(request),
                     None => return,
                 },
                 () = sleep_until(wake.into()) => {}
@@ -353,7 +353,7 @@ impl Keeper {
             let unknown = NotHere::Unknown(self.unavailable("this node has just lost its lease", TRY_AGAIN));
             let _ = tell.send(Err(unknown));
         }
-        self.transfers.lapse().into_iter().for_each(|outcome| self.moved(outcome));
+        self.transfers.lapse().into_iter().for_each(|progress| self.moved(progress));
     }
 
     /// `settled`: Redis has forgotten none of them.
@@ -368,7 +368,7 @@ impl Keeper {
                 node = node.name,
                 url = node.url,
                 "a node is gone without having said goodbye: it is dead, frozen or cut off from Redis, and its rooms \
-                 that are kept go on at the others"
+                 that are stored go on at the others"
             );
         }
         let (me, ttl) = (self.core.me(), self.core.ttl());
@@ -382,33 +382,35 @@ impl Keeper {
         *self.table.lock() = table;
     }
 
-    fn wished(&mut self, wish: Wish) {
-        match wish {
-            Wish::Claim { room, kind, wanted, tell } => self.claim(&room, Waiter { kind, wanted, tell }),
-            Wish::LetGo { room, grant } => {
+    fn requested(&mut self, request: Request) {
+        match request {
+            Request::Claim { room, kind, placement, tell } => {
+                self.claim(&room, Waiter { kind, placement, tell })
+            }
+            Request::LetGo { room, grant } => {
                 self.core.let_go(&room, &grant);
                 self.transfers.abandon(Instant::now(), &room, &grant);
             }
-            Wish::Give { room, grant, to, parcel, tell } => {
+            Request::Give { room, grant, to, parcel, tell } => {
                 if self.transfers.give(Instant::now(), &mut self.core, (&room, &grant), to, parcel) {
                     self.giving.insert(room, tell);
                 } else {
                     let _ = tell.send(Given::Lost);
                 }
             }
-            Wish::Find { room, tell } => {
+            Request::Find { room, tell } => {
                 let asked = self.ask(self.core.me().clone(), Ask::Where { room });
                 self.asked.push(Box::pin(async move { Heard::Found { tell, answer: asked.await } }));
             }
-            Wish::Made { room, offered, made: Ok(taken) } => {
+            Request::Made { room, offered, made: Ok(taken) } => {
                 if self.transfers.is_ready(Instant::now(), &self.core, &room, offered) {
                     self.taking.insert(room, taken);
                 }
             }
-            Wish::Made { room, offered, made: Err(why) } => {
+            Request::Made { room, offered, made: Err(why) } => {
                 self.transfers.is_unfit(Instant::now(), &room, offered, why);
             }
-            Wish::TellLeft { room, to, left } => {
+            Request::TellLeft { room, to, left } => {
                 let link = self.link.clone();
                 self.asked.push(Box::pin(async move {
                     if let Err(failure) = link.tell(&to, &Word::Left(room, left)).await {
@@ -417,7 +419,7 @@ impl Keeper {
                     Heard::Nothing
                 }));
             }
-            Wish::Leave { done } => {
+            Request::Leave { done } => {
                 self.left.push(done);
                 self.core.leave(Instant::now());
             }
@@ -433,8 +435,13 @@ impl Keeper {
             Claim::Ours(grant) => self.give(room, grant, waiter),
             Claim::Wait => self.waiting.entry(room.clone()).or_default().push(waiter),
             Claim::Ask(me, id) => {
-                let (room, kind, make) = (room.clone(), waiter.kind.clone(), waiter.wanted != Wanted::Kept);
-                let to = if waiter.wanted == Wanted::Anywhere { self.choose(&me, &kind) } else { me.clone() };
+                let (room, kind, make) =
+                    (room.clone(), waiter.kind.clone(), waiter.placement != Placement::IfStored);
+                let to = if waiter.placement == Placement::Anywhere {
+                    self.choose(&me, &kind)
+                } else {
+                    me.clone()
+                };
                 let ask = Ask::Claim { room: room.clone(), to: to.clone(), make };
                 let asked = self.ask(me, ask);
                 self.waiting.entry(room.clone()).or_default().push(waiter);
@@ -462,8 +469,8 @@ impl Keeper {
             Heard::Claimed { id, room, to, answer } => (id, room, to, answer),
             Heard::Found { tell, answer } => return self.found(tell, answer),
             Heard::Moving { query, answer } => {
-                let outcome = self.transfers.answered(now, &mut self.core, &query, answer.as_ref());
-                return outcome.into_iter().for_each(|outcome| self.moved(outcome));
+                let progress = self.transfers.answered(now, &mut self.core, &query, answer.as_ref());
+                return progress.into_iter().for_each(|progress| self.moved(progress));
             }
             Heard::Nothing => return,
         };
@@ -510,7 +517,7 @@ impl Keeper {
             }
         };
         for waiter in waiters {
-            if matches!(not_here, NotHere::Nowhere) && waiter.wanted != Wanted::Kept {
+            if matches!(not_here, NotHere::Nowhere) && waiter.placement != Placement::IfStored {
                 // Whoever asked first wanted none to be made.
                 self.claim(&room, waiter);
             } else {
@@ -565,22 +572,22 @@ impl Keeper {
     }
 
     /// What has become of a room on its way.
-    fn moved(&mut self, outcome: Outcome) {
-        let (room, given) = match outcome {
-            Outcome::Offered { room, offered, parcel, grant } => {
+    fn moved(&mut self, progress: Progress) {
+        let (room, given) = match progress {
+            Progress::Offered { room, offered, parcel, grant } => {
                 let hold = Hold { room: room.clone(), grant, to: self.sender.clone() };
                 return drop(self.arrivals.send(Arrival { room, offered, parcel, hold }));
             }
-            Outcome::Taken { room } => {
+            Progress::Taken { room } => {
                 if let Some(taken) = self.taking.remove(&room) {
                     let _ = taken.send(());
                 }
                 return;
             }
-            Outcome::NotTaken { room } => return drop(self.taking.remove(&room)),
-            Outcome::Kept { room, why } => (room, Given::Kept(why)),
-            Outcome::Gone { room, node } => (room, Given::Gone(node)),
-            Outcome::Lost { room } => (room, Given::Lost),
+            Progress::NotTaken { room } => return drop(self.taking.remove(&room)),
+            Progress::Stayed { room, why } => (room, Given::Stayed(why)),
+            Progress::Gone { room, node } => (room, Given::Gone(node)),
+            Progress::Lost { room } => (room, Given::Lost),
         };
         if let Some(tell) = self.giving.remove(&room) {
             let _ = tell.send(given);

@@ -3,7 +3,7 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Generation, Incarnation, Owned, Said},
-    depot::Outcome,
+    depot::Written,
     node::Node,
 };
 use bytes::Bytes;
@@ -21,12 +21,12 @@ const PLACED: Duration = Duration::from_secs(30);
 /// How long an offer is good.
 const OFFERED: Duration = Duration::from_secs(10);
 
-/// How long a room is kept that does not go on anywhere.
+/// How long a room is stored that does not go on anywhere.
 const KEPT: Duration = Duration::from_secs(3_600);
 
 /// The kind of all rooms.
 pub(super) const KIND: &str = "arena";
-/// Whose the rooms are that are kept, and that nobody has.
+/// Whose the rooms are that are stored, and that nobody has.
 const NOBODY: &str = "nobody";
 
 /// A Redis.
@@ -42,22 +42,22 @@ pub(super) struct Model {
     moving: BTreeMap<Arc<str>, Offer>,
     /// What concerns nodes: to be taken out by whoever carries it.
     pub told: Vec<(Incarnation, &'static str, Arc<str>)>,
-    kept: BTreeMap<Arc<str>, Kept>,
+    stored: BTreeMap<Arc<str>, Stored>,
     inherited: BTreeMap<Incarnation, Vec<Arc<str>>>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Kept {
+struct Stored {
     saved: Saved,
     /// What was written last.
     written: Option<(Incarnation, u64)>,
-    /// While it does not go on: until when it is kept, how often it could not, and when to try again.
+    /// While it does not go on: until when it is stored, how often it could not, and when to try again.
     until: Option<Time>,
     tries: u32,
     after: Time,
 }
 
-/// What is kept of a room: its checkpoint, and the frames since.
+/// What is stored of a room: its checkpoint, and the frames since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Saved {
     pub row: Bytes,
@@ -83,7 +83,7 @@ struct Record {
     expires: Option<Time>,
     /// The epoch of the offer by which the node has it, or has it still.
     taken: Option<Epoch>,
-    kept: Option<Epoch>,
+    stayed: Option<Epoch>,
     /// The number of what was written last.
     written: u64,
 }
@@ -109,7 +109,7 @@ impl Model {
             rooms: BTreeMap::new(),
             moving: BTreeMap::new(),
             told: Vec::new(),
-            kept: BTreeMap::new(),
+            stored: BTreeMap::new(),
             inherited: BTreeMap::new(),
         }
     }
@@ -132,9 +132,9 @@ impl Model {
         self.generation.as_ref().is_some_and(|(run, settles)| *run == self.run && *settles <= now)
     }
 
-    /// What is kept.
-    pub(super) fn kept(&self) -> impl Iterator<Item = (&Arc<str>, &Saved)> {
-        self.kept.iter().map(|(room, kept)| (room, &kept.saved))
+    /// What is stored.
+    pub(super) fn stored(&self) -> impl Iterator<Item = (&Arc<str>, &Saved)> {
+        self.stored.iter().map(|(room, stored)| (room, &stored.saved))
     }
 
     /// Something that nobody will look after: of nodes that are none, or of rooms that theirs does not know.
@@ -156,24 +156,24 @@ impl Model {
         self.leases.remove(node);
     }
 
-    /// What is kept of a room may be tried again.
+    /// What is stored of a room may be tried again.
     pub(super) fn is_due(&mut self, room: &str) {
-        self.kept.entry(room.into()).and_modify(|kept| kept.after = Time::ZERO);
+        self.stored.entry(room.into()).and_modify(|stored| stored.after = Time::ZERO);
     }
 
     /// The room's record: its node, its epoch, and those of offers.
     pub(super) fn seen(&self, room: &str) -> Option<(Incarnation, Epoch, Option<Epoch>, Option<Epoch>)> {
-        self.rooms.get(room).map(|is| (is.node.clone(), is.epoch, is.taken, is.kept))
+        self.rooms.get(room).map(|is| (is.node.clone(), is.epoch, is.taken, is.stayed))
     }
 
-    /// How often the room could not go on that is kept.
+    /// How often the room could not go on that is stored.
     pub(super) fn tries(&self, room: &str) -> Option<u32> {
-        self.kept.get(room).map(|kept| kept.tries)
+        self.stored.get(room).map(|stored| stored.tries)
     }
 
-    /// What is kept of the room.
+    /// What is stored of the room.
     pub(super) fn saved(&self, room: &str) -> Option<&Saved> {
-        self.kept.get(room).map(|kept| &kept.saved)
+        self.stored.get(room).map(|stored| &stored.saved)
     }
 
     fn has(&self, now: Time, room: &str, node: &Incarnation, epoch: Epoch) -> bool {
@@ -187,32 +187,32 @@ impl Model {
         (room, node, epoch): (&Arc<str>, &Incarnation, Epoch),
         number: u64,
         keep: &Keep,
-    ) -> Outcome {
+    ) -> Written {
         let is_later = |is: &Record| number >= is.written;
         if !self.has(now, room, node, epoch) || !self.rooms.get(room).is_some_and(is_later) {
-            return Outcome::Fenced;
+            return Written::Fenced;
         }
         self.rooms.entry(room.clone()).and_modify(|is| is.written = number);
         match keep {
             Keep::Put(saved) => {
                 let (saved, written) = (saved.clone(), Some((node.clone(), number)));
-                self.kept.insert(room.clone(), Kept { saved, written, ..Kept::default() });
+                self.stored.insert(room.clone(), Stored { saved, written, ..Stored::default() });
             }
             Keep::Append { after, frames } => {
-                let Some(kept) = self.kept.get_mut(room) else { return Outcome::Gap };
-                if kept.written == Some((node.clone(), *after)) {
-                    kept.saved.frames.extend_from_slice(frames);
-                    kept.written = Some((node.clone(), number));
-                } else if kept.written != Some((node.clone(), number)) {
-                    return Outcome::Gap;
+                let Some(stored) = self.stored.get_mut(room) else { return Written::Gap };
+                if stored.written == Some((node.clone(), *after)) {
+                    stored.saved.frames.extend_from_slice(frames);
+                    stored.written = Some((node.clone(), number));
+                } else if stored.written != Some((node.clone(), number)) {
+                    return Written::Gap;
                 }
             }
-            Keep::Forget => drop(self.kept.remove(room)),
+            Keep::Forget => drop(self.stored.remove(room)),
         }
-        Outcome::Done
+        Written::Done
     }
 
-    /// The same. None: the room is another's.
+    /// What is stored of a room. None: the room is another's.
     pub(super) fn read(
         &self,
         now: Time,
@@ -233,7 +233,7 @@ impl Model {
         let of: Vec<Arc<str>> = of.map(|(room, _)| room.clone()).collect();
         let mut taken = Vec::new();
         for room in of {
-            let Some(after) = self.kept.get(&room).map(|kept| kept.after) else {
+            let Some(after) = self.stored.get(&room).map(|stored| stored.after) else {
                 self.rooms.remove(&room);
                 continue;
             };
@@ -254,14 +254,16 @@ impl Model {
         taken
     }
 
-    /// Nobody has the room, which is kept.
+    /// Nobody has the room, which is stored.
     fn leave_alone(&mut self, now: Time, room: &Arc<str>, failed: bool) {
-        let (Some(record), Some(kept)) = (self.rooms.get_mut(room), self.kept.get_mut(room)) else { return };
-        let until = *kept.until.get_or_insert(now + KEPT);
+        let (Some(record), Some(stored)) = (self.rooms.get_mut(room), self.stored.get_mut(room)) else {
+            return;
+        };
+        let until = *stored.until.get_or_insert(now + KEPT);
         if failed {
-            kept.tries += 1;
-            let wait = 500_u64.saturating_mul(1 << kept.tries.min(10)).min(60_000);
-            kept.after = now + Duration::from_millis(wait);
+            stored.tries += 1;
+            let wait = 500_u64.saturating_mul(1 << stored.tries.min(10)).min(60_000);
+            stored.after = now + Duration::from_millis(wait);
         }
         let nobody = Incarnation(NOBODY.into());
         (record.node, record.expires) = (nobody.clone(), Some(until));
@@ -271,7 +273,7 @@ impl Model {
     fn own(&mut self, room: &Arc<str>, node: &Incarnation, epoch: Epoch, expires: Option<Time>) {
         let same = self.rooms.get(room).filter(|is| is.node == *node && is.epoch == epoch);
         let written = same.map_or(0, |is| is.written);
-        let is = Record { node: node.clone(), epoch, expires, taken: None, kept: None, written };
+        let is = Record { node: node.clone(), epoch, expires, taken: None, stayed: None, written };
         self.rooms.insert(room.clone(), is);
     }
 
@@ -335,21 +337,21 @@ impl Model {
                 if !alive {
                     return Said::Lost;
                 }
-                let kept = self.kept.contains_key(room);
-                if !kept && !make && mine.is_none() {
+                let stored = self.stored.contains_key(room);
+                if !stored && !make && mine.is_none() {
                     return Said::Nowhere;
                 }
-                if kept && mine.is_none() && !node.goes_on_with().iter().any(|kind| kind == KIND) {
+                if stored && mine.is_none() && !node.goes_on_with().iter().any(|kind| kind == KIND) {
                     return Said::Foreign { kind: KIND.into() };
                 }
-                let to = if kept || mine.is_some() || self.lease(to, now).is_none() { me } else { to };
+                let to = if stored || mine.is_some() || self.lease(to, now).is_none() { me } else { to };
                 let epoch = mine.unwrap_or(self.epoch + 1);
                 self.epoch = self.epoch.max(epoch);
                 let expires = (to != me).then_some(now + PLACED);
                 self.own(room, to, epoch, expires);
                 match self.leases.get(to).filter(|_| to != me) {
                     Some((expires, node)) => Said::At(node.clone(), *expires - now),
-                    None => Said::Ours { epoch, kept },
+                    None => Said::Ours { epoch, stored },
                 }
             }
             Ask::Restore(_) if !alive => Said::Lost,
@@ -366,13 +368,13 @@ impl Model {
                 }
                 Said::Restored { refused }
             }
-            Ask::Release { room, epoch, kept } => {
+            Ask::Release { room, epoch, stored } => {
                 if self.rooms.get(room).is_some_and(|is| is.node == *me && is.epoch == *epoch) {
-                    if *kept && self.kept.contains_key(room) {
+                    if *stored && self.stored.contains_key(room) {
                         self.leave_alone(now, room, true);
                     } else {
                         self.rooms.remove(room);
-                        self.kept.remove(room);
+                        self.stored.remove(room);
                     }
                 }
                 Said::Done
@@ -438,7 +440,7 @@ impl Model {
             Ask::Take { room, offered } => {
                 let Some(is) = self.record(room, now).cloned() else { return Said::Nowhere };
                 if is.node == *me && is.taken == Some(*offered) {
-                    return Said::Ours { epoch: is.epoch, kept: false };
+                    return Said::Ours { epoch: is.epoch, stored: false };
                 }
                 let fits = |offer: &&Offer| {
                     let by_owner = offer.from == is.node && offer.epoch == is.epoch;
@@ -452,10 +454,10 @@ impl Model {
                 self.rooms.entry(room.clone()).and_modify(|is| is.taken = Some(*offered));
                 self.moving.remove(room);
                 self.told.push((is.node, "over", room.clone()));
-                Said::Ours { epoch: self.epoch, kept: false }
+                Said::Ours { epoch: self.epoch, stored: false }
             }
             Ask::Conclude { room, offered } => match self.record(room, now).cloned() {
-                Some(is) if is.node == *me && is.epoch != *offered && is.kept != Some(*offered) => {
+                Some(is) if is.node == *me && is.epoch != *offered && is.stayed != Some(*offered) => {
                     Said::Nowhere
                 }
                 Some(is) if is.node == *me => {
@@ -463,9 +465,9 @@ impl Model {
                     let epoch = self.epoch;
                     self.rooms
                         .entry(room.clone())
-                        .and_modify(|is| (is.epoch, is.kept) = (epoch, Some(*offered)));
+                        .and_modify(|is| (is.epoch, is.stayed) = (epoch, Some(*offered)));
                     let offer = self.moving.remove(room).filter(|offer| offer.from == *me);
-                    Said::Kept { epoch, why: offer.and_then(|offer| offer.parcel.err()) }
+                    Said::Stayed { epoch, why: offer.and_then(|offer| offer.parcel.err()) }
                 }
                 Some(is) => match self.lease(&is.node, now) {
                     Some(node) => Said::At(node.clone(), self.ttl),

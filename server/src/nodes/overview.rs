@@ -73,11 +73,11 @@ pub(crate) enum Errand {
 /// The way to the other nodes, for operators.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    to: mpsc::UnboundedSender<Wish>,
+    to: mpsc::UnboundedSender<Request>,
 }
 
 #[derive(Debug)]
-enum Wish {
+enum Request {
     Rooms(oneshot::Sender<Result<Vec<(String, Busiest)>, Unavailable>>),
     Tell(Incarnation, Errand, oneshot::Sender<Result<(), Unavailable>>),
 }
@@ -100,16 +100,16 @@ impl Overview {
         me: watch::Receiver<Incarnation>,
         busiest: impl Fn() -> Busiest + Send + 'static,
     ) -> io::Result<Arc<Self>> {
-        let (to, wishes) = mpsc::unbounded_channel();
+        let (to, requests) = mpsc::unbounded_channel();
         let (limit, busiest) = (LIMIT.min(lease / 2), Box::new(busiest));
-        thread::runs("overview", async move || Thread { way, limit, me, busiest }.run(wishes).await)?;
+        thread::runs("overview", async move || Thread { way, limit, me, busiest }.run(requests).await)?;
         Ok(Arc::new(Self { to }))
     }
 
     /// The rooms of all nodes, by the nodes' names. A node of which nobody has asked lately says nothing yet.
     pub(crate) async fn rooms(&self) -> Result<Vec<(String, Busiest)>, Unavailable> {
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Rooms(tell));
+        let _ = self.to.send(Request::Rooms(tell));
         told.await.unwrap_or_else(|_| Err(Unavailable::gone()))
     }
 
@@ -117,20 +117,20 @@ impl Overview {
     pub(crate) async fn tell(&self, nodes: &Nodes, node: &str, errand: Errand) -> Result<bool, Unavailable> {
         let Some(to) = nodes.incarnation(node) else { return Ok(false) };
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Tell(to, errand, tell));
+        let _ = self.to.send(Request::Tell(to, errand, tell));
         told.await.unwrap_or_else(|_| Err(Unavailable::gone())).map(|()| true)
     }
 }
 
 impl Thread {
-    /// Does what is wished, until nobody can wish for anything any more.
-    async fn run(self, mut wishes: mpsc::UnboundedReceiver<Wish>) {
+    /// Does what is asked, until nobody can ask for anything any more.
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<Request>) {
         let mut says = interval(SAY);
         loop {
             select! {
-                wish = wishes.recv() => match wish {
-                    Some(Wish::Rooms(tell)) => drop(tell.send(self.rooms().await.map_err(unavailable))),
-                    Some(Wish::Tell(to, errand, tell)) => {
+                request = requests.recv() => match request {
+                    Some(Request::Rooms(tell)) => drop(tell.send(self.rooms().await.map_err(unavailable))),
+                    Some(Request::Tell(to, errand, tell)) => {
                         let told = inbox::tell(&self.way, self.limit, &to, &Word::Errand(errand)).await;
                         drop(tell.send(told.map_err(unavailable)));
                     }

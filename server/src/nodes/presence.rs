@@ -72,7 +72,7 @@ pub(crate) enum Hint {
 }
 
 /// What the thread needs of the server.
-pub(crate) struct Around {
+pub(crate) struct AbroadParts {
     pub way: Way,
     pub lease: Duration,
     pub metrics: Arc<Metrics>,
@@ -124,10 +124,10 @@ impl Abroad {
     ///
     /// # Errors
     /// If the system gives no thread. (Redis may come later.)
-    pub(crate) fn start(around: Around, me: watch::Receiver<Incarnation>) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(around: AbroadParts, me: watch::Receiver<Incarnation>) -> io::Result<Arc<Self>> {
         let (to, questions) = mpsc::unbounded_channel();
         thread::runs("presence", async move || {
-            let Around { way, lease, metrics, health, ask_for_all, told, hear, watchers } = around;
+            let AbroadParts { way, lease, metrics, health, ask_for_all, told, hear, watchers } = around;
             let script = Script::new(include_str!("presence.lua"));
             let thread = Thread { script, way, limit: LIMIT.min(lease / 2), me };
             select! {

@@ -188,8 +188,8 @@ fn inherit(from: &str) -> Ask {
     Ask::Inherit { from: name(from), most: 10, again: false }
 }
 
-fn release(room: &str, epoch: u64, kept: bool) -> Ask {
-    Ask::Release { room: room.into(), epoch, kept }
+fn release(room: &str, epoch: u64, stored: bool) -> Ask {
+    Ask::Release { room: room.into(), epoch, stored }
 }
 
 /// Where it is said to be.
@@ -321,7 +321,7 @@ fn it_is_only_a_question_where_a_room_is() {
     assert_eq!(taken.iter().map(|owned| &*owned.room).collect::<Vec<_>>(), ["r"], "it is still its own");
 }
 
-/// Calls a script of what is kept.
+/// Calls a script of what is stored.
 fn depot(client: &mut redis::Connection, script: &str, arguments: &[&str]) -> Vec<String> {
     let script = redis::Script::new(script);
     let mut call = script.prepare_invoke();
@@ -373,29 +373,29 @@ fn what_is_kept_is_written_by_the_owner_alone_and_taken_over_with_a_new_epoch() 
     assert_eq!(append(&mut client, "a", old, ["3", "2"], "gh"), "done", "it was there already");
     assert_eq!(append(&mut client, "a", old, ["4", "2"], "gh"), "gap");
     assert_eq!(put(&mut client, "r", "a", old, "late"), "fenced", "something was written after that");
-    assert_eq!(read(&mut client, "a", old), ["kept", "row", "fgh"]);
+    assert_eq!(read(&mut client, "a", old), ["stored", "row", "fgh"]);
     let plain = epoch(redis.ask("a", claim("plain", "a")));
     let other = epoch(redis.ask("a", claim("other", "a")));
     assert_eq!(put(&mut client, "other", "a", other, "row"), "done");
     sleep(TTL + TTL / 4);
     redis.settle(&["b"]);
     // Somebody knocks for one, and b looks for the rest.
-    let Said::Ours { epoch: new, kept: true } = redis.ask("b", find("r")) else { panic!("it is kept") };
+    let Said::Ours { epoch: new, stored: true } = redis.ask("b", find("r")) else { panic!("it is stored") };
     let Said::Taken(taken) = redis.ask("b", inherit("a")) else { panic!("a is dead") };
     assert_eq!(taken.iter().map(|owned| &*owned.room).collect::<Vec<_>>(), ["other"]);
     let again = Ask::Inherit { from: name("a"), most: 10, again: true };
     assert_eq!(redis.ask("b", again), Said::Taken(taken), "the answer was lost");
-    assert_eq!(redis.ask("b", find("plain")), Said::Nowhere, "nothing was kept");
+    assert_eq!(redis.ask("b", find("plain")), Said::Nowhere, "nothing was stored");
     assert!(new > old && plain > old);
     assert_eq!(append(&mut client, "a", old, ["5", "4"], "late"), "fenced");
     assert_eq!(put(&mut client, "r", "a", old, "late"), "fenced");
     assert_eq!(read(&mut client, "a", old), ["fenced"]);
-    assert_eq!(read(&mut client, "b", new), ["kept", "row", "fgh"]);
+    assert_eq!(read(&mut client, "b", new), ["stored", "row", "fgh"]);
     // It is given back as it is, and is there for whoever wants it. When it has ended, nothing is.
     assert_eq!(redis.ask("b", release("r", new, true)), Said::Done);
     let newer = epoch(redis.ask("b", claim("r", "a")));
-    assert_eq!(read(&mut client, "b", newer), ["kept", "row", "fgh"]);
-    assert_eq!(client.ttl::<_, i64>("{test}:kept:r").unwrap(), -1);
+    assert_eq!(read(&mut client, "b", newer), ["stored", "row", "fgh"]);
+    assert_eq!(client.ttl::<_, i64>("{test}:stored:r").unwrap(), -1);
     assert_eq!(redis.ask("b", release("r", newer, false)), Said::Done);
     assert_eq!(redis.ask("b", find("r")), Said::Nowhere);
 }
@@ -419,12 +419,12 @@ fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
     assert_eq!(ask(&lacks, claim("r", "b")), foreign());
     assert_eq!(ask(&lacks, find("r")), foreign());
     assert_eq!(ask(&drains, find("r")), foreign());
-    assert_eq!(client.ttl::<_, i64>("{test}:kept:r").unwrap(), -1);
+    assert_eq!(client.ttl::<_, i64>("{test}:stored:r").unwrap(), -1);
     // Nobody does.
     assert_eq!(ask(&node("b", 1_000), inherit("a")), Said::Taken(vec![]), "b is full");
     assert_eq!(ask(&lacks, inherit("a")), Said::Taken(vec![]));
     assert_eq!(all(redis.ask("c", Ask::Nodes)).len(), 3, "it is nobody's now: of a, nothing is left");
-    for key in ["room:r", "kept:r", "rooms:nobody"] {
+    for key in ["room:r", "stored:r", "rooms:nobody"] {
         let left: i64 = client.ttl(format!("{{test}}:{key}")).unwrap();
         assert!((3_590..=3_600).contains(&left), "{key}: {left}");
     }
@@ -433,7 +433,7 @@ fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
     redis.settle(&["b", "c"]);
     let Said::Taken(taken) = redis.ask("c", inherit("nobody")) else { panic!("it is nobody's") };
     assert_eq!(taken.len(), 1);
-    for key in ["room:r", "kept:r"] {
+    for key in ["room:r", "stored:r"] {
         assert_eq!(client.ttl::<_, i64>(format!("{{test}}:{key}")).unwrap(), -1);
     }
     // It cannot go on there either: whoever wants it may try at once, and others later.
@@ -441,15 +441,15 @@ fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
     assert_eq!(redis.ask("b", inherit("nobody")), Said::Taken(vec![]));
     let tried = epoch(redis.ask("b", find("r")));
     assert_eq!(redis.ask("b", release("r", tried, true)), Said::Done);
-    let _: () = client.hset("{test}:kept:r", "after", 0).unwrap();
+    let _: () = client.hset("{test}:stored:r", "after", 0).unwrap();
     let Said::Taken(taken) = redis.ask("c", inherit("nobody")) else { panic!("it is nobody's") };
     // Where it goes on, it is as new.
     assert_eq!(put(&mut client, "r", "c", taken[0].epoch, "row"), "done");
     for field in ["until", "tries", "after"] {
-        assert!(!client.hexists::<_, _, bool>("{test}:kept:r", field).unwrap(), "{field}");
+        assert!(!client.hexists::<_, _, bool>("{test}:stored:r", field).unwrap(), "{field}");
     }
     assert_eq!(redis.ask("c", release("r", taken[0].epoch, false)), Said::Done);
-    assert!(!client.exists::<_, bool>("{test}:kept:r").unwrap());
+    assert!(!client.exists::<_, bool>("{test}:stored:r").unwrap());
 }
 
 // Its renewal may lie in Redis's socket while that stands still, and be done when the node has given it up.
@@ -517,8 +517,10 @@ fn a_room_is_given_to_another_node_or_kept_whoever_says_so_first() {
     assert_eq!(redis.ask("b", take("r", first - 1)), Said::Nowhere, "of another offer");
 
     // The owner is first.
-    let Said::Kept { epoch: again, why: None } = redis.ask("a", conclude("r", first)) else { panic!("kept") };
-    let Said::Kept { epoch: second, .. } = redis.ask("a", conclude("r", first)) else {
+    let Said::Stayed { epoch: again, why: None } = redis.ask("a", conclude("r", first)) else {
+        panic!("stayed")
+    };
+    let Said::Stayed { epoch: second, .. } = redis.ask("a", conclude("r", first)) else {
         panic!("asked again")
     };
     assert!(second > again && again > first);
@@ -531,8 +533,8 @@ fn a_room_is_given_to_another_node_or_kept_whoever_says_so_first() {
     assert_eq!(redis.ask("b", decline), Said::Done);
     assert_eq!(client.lpop::<_, String>("{test}:inbox:a", None).unwrap(), "over r");
     assert_eq!(redis.ask("b", take("r", second)), Said::Nowhere);
-    let Said::Kept { epoch: third, why: Some(why) } = redis.ask("a", conclude("r", second)) else {
-        panic!("kept")
+    let Said::Stayed { epoch: third, why: Some(why) } = redis.ask("a", conclude("r", second)) else {
+        panic!("stayed")
     };
     assert_eq!(why, "no such game");
 
@@ -543,9 +545,9 @@ fn a_room_is_given_to_another_node_or_kept_whoever_says_so_first() {
     assert_eq!(epoch(redis.ask("b", take("r", third))), fourth, "asked again, because no answer came");
     assert!(!client.exists::<_, bool>("{test}:moving:r").unwrap());
     assert!(matches!(redis.ask("a", conclude("r", third)), Said::At(is, _) if is == node("b", 0)));
-    assert_eq!(redis.ask("a", Ask::Release { room: room(), epoch: third, kept: false }), Said::Done);
+    assert_eq!(redis.ask("a", Ask::Release { room: room(), epoch: third, stored: false }), Said::Done);
     assert_eq!(at(redis.ask("c", claim("r", "c"))), node("b", 0), "and only b lets it go");
-    assert_eq!(redis.ask("b", Ask::Release { room: room(), epoch: fourth, kept: false }), Said::Done);
+    assert_eq!(redis.ask("b", Ask::Release { room: room(), epoch: fourth, stored: false }), Said::Done);
     assert_eq!(redis.ask("a", conclude("r", third)), Said::Nowhere);
     assert_eq!(at(redis.ask("c", claim("r", "a"))), node("a", 0));
     assert_eq!(redis.ask("a", conclude("r", third)), Said::Nowhere, "it is another room");

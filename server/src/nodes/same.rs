@@ -37,7 +37,7 @@ enum Act {
     /// Epochs are told by how many newer ones there are of the room.
     Release {
         back: usize,
-        kept: bool,
+        stored: bool,
     },
     /// From one of the nodes, or of what is nobody's.
     Inherit {
@@ -103,7 +103,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Act::Leaves),
         6 => (to(), any::<bool>()).prop_map(|(to, make)| Act::Claim { to, make }),
         1 => Just(Act::Where),
-        3 => (back(), any::<bool>()).prop_map(|(back, kept)| Act::Release { back, kept }),
+        3 => (back(), any::<bool>()).prop_map(|(back, stored)| Act::Release { back, stored }),
         5 => (0..=NODES.len(), any::<bool>()).prop_map(|(from, again)| Act::Inherit { from, again }),
         1 => back().prop_map(|back| Act::Restore { back }),
         6 => (back(), 1..4_u64, writes).prop_map(|(back, number, what)| Act::Write { back, number, what }),
@@ -187,7 +187,7 @@ impl Both<'_> {
         match (&expected, &said) {
             (Said::Ours { epoch: a, .. }, Said::Ours { epoch: b, .. })
             | (Said::Offered { epoch: a, .. }, Said::Offered { epoch: b, .. })
-            | (Said::Kept { epoch: a, .. }, Said::Kept { epoch: b, .. }) => self.pair(room, (*a, *b))?,
+            | (Said::Stayed { epoch: a, .. }, Said::Stayed { epoch: b, .. }) => self.pair(room, (*a, *b))?,
             (Said::Taken(all), Said::Taken(same)) => {
                 for Owned { room, epoch } in all {
                     let same = same.iter().find(|same| same.room == *room).map(|same| same.epoch);
@@ -224,12 +224,12 @@ impl Both<'_> {
                 self.ask(node, &room, claim, plain)
             }
             Act::Where => self.ask(node, &room, |_| Ask::Where { room: named.clone() }, plain),
-            Act::Release { back, kept } => {
+            Act::Release { back, stored } => {
                 let epochs = self.epoch(&room, *back);
-                let release = |epoch| Ask::Release { room: named.clone(), epoch, kept: *kept };
+                let release = |epoch| Ask::Release { room: named.clone(), epoch, stored: *stored };
                 self.ask(node, &room, release, epochs)?;
                 // However slow this test is.
-                let key = self.key(&format!("kept:{room}"));
+                let key = self.key(&format!("stored:{room}"));
                 if self.client.hexists(&key, "after").unwrap() {
                     let _: () = self.client.hincr(&key, "after", 600_000).unwrap();
                 }
@@ -272,7 +272,7 @@ impl Both<'_> {
             Act::Rooms { known } => self.ask(node, &room, |_| Ask::Rooms { known: *known }, plain),
             Act::Due => {
                 self.model.is_due(&room);
-                let _: () = self.client.hdel(self.key(&format!("kept:{room}")), "after").unwrap();
+                let _: () = self.client.hdel(self.key(&format!("stored:{room}")), "after").unwrap();
                 Ok(())
             }
             Act::Offer { back, to } => {
@@ -303,10 +303,10 @@ impl Both<'_> {
     fn compare(&mut self) -> Result<(), TestCaseError> {
         self.ask(0, &ROOMS[0].into(), |_| Ask::Nodes, (0, 0))?;
         for room in ROOMS {
-            let (record, kept) = (self.key(&format!("room:{room}")), self.key(&format!("kept:{room}")));
+            let (record, stored) = (self.key(&format!("room:{room}")), self.key(&format!("stored:{room}")));
             let is: (Option<String>, Option<Epoch>, Option<Epoch>, Option<Epoch>) = redis::cmd("HMGET")
                 .arg(&record)
-                .arg(&["node", "epoch", "taken", "kept"])
+                .arg(&["node", "epoch", "taken", "stayed"])
                 .query(self.client)
                 .unwrap();
             let of = self.epochs.get(room).cloned().unwrap_or_default();
@@ -325,14 +325,14 @@ impl Both<'_> {
                     prop_assert_eq!(real, (epoch, taken, stays), "epochs of {}", room);
                 }
             }
-            let row: Option<Vec<u8>> = self.client.hget(&kept, "row").unwrap();
+            let row: Option<Vec<u8>> = self.client.hget(&stored, "row").unwrap();
             let frames: Option<Vec<u8>> = self.client.get(self.key(&format!("frames:{room}"))).unwrap();
             let saved = row.map(|row| Saved { row: row.into(), frames: frames.unwrap_or_default() });
-            prop_assert_eq!(saved.as_ref(), self.model.saved(room), "what is kept of {}", room);
+            prop_assert_eq!(saved.as_ref(), self.model.saved(room), "what is stored of {}", room);
             let there = saved.is_some();
-            let tries: Option<u32> = self.client.hget(&kept, "tries").unwrap();
+            let tries: Option<u32> = self.client.hget(&stored, "tries").unwrap();
             let tries = there.then(|| tries.unwrap_or(0));
-            prop_assert_eq!(tries, self.model.tries(room), "what is kept of {}", room);
+            prop_assert_eq!(tries, self.model.tries(room), "what is stored of {}", room);
         }
         Ok(())
     }
@@ -341,9 +341,9 @@ impl Both<'_> {
 /// Without epochs and times, in order.
 fn plain(said: Said) -> Said {
     match said {
-        Said::Ours { kept, .. } => Said::Ours { epoch: 0, kept },
+        Said::Ours { stored, .. } => Said::Ours { epoch: 0, stored },
         Said::Offered { parcel, .. } => Said::Offered { epoch: 0, parcel },
-        Said::Kept { why, .. } => Said::Kept { epoch: 0, why },
+        Said::Stayed { why, .. } => Said::Stayed { epoch: 0, why },
         Said::At(node, _) => Said::At(node, Duration::ZERO),
         Said::Taken(mut rooms) => {
             rooms.iter_mut().for_each(|owned| owned.epoch = 0);

@@ -6,13 +6,13 @@
 --
 --   PREFIX:nodes       set of incarnations
 --   PREFIX:lease:NODE  what the node says of itself; expires with the lease
---   PREFIX:rooms:NODE  set of the node's rooms; NODE is nobody: of those that are kept, and that nobody has
+--   PREFIX:rooms:NODE  set of the node's rooms; NODE is nobody: of those that are stored, and that nobody has
 --   PREFIX:taken:NODE  set of the rooms that it has taken over last
---   PREFIX:room:ROOM   hash: node, epoch; taken, kept: the epoch of the offer by which the node has it, or
+--   PREFIX:room:ROOM   hash: node, epoch; taken, stayed: the epoch of the offer by which the node has it, or
 --                      has it still; written: see depot.lua
 --   PREFIX:moving:ROOM hash: from, to, epoch, and parcel or why; see transfer.lua
 --   PREFIX:inbox:NODE  list of what concerns the node: hints, which may be lost
---   PREFIX:kept:ROOM, PREFIX:frames:ROOM  what is kept of the room: see depot.lua
+--   PREFIX:stored:ROOM, PREFIX:frames:ROOM  what is stored of the room: see depot.lua
 --
 -- The answer: the generation (what is remembered since when), how long nothing is claimed yet (ms), a word, and what belongs to it.
 local prefix, ttl, operation, me = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -20,7 +20,7 @@ local call, generation, nodes = redis.call, KEYS[1], ARGV[1] .. ':nodes'
 local function lease(node) return prefix .. ':lease:' .. node end
 local function rooms(node) return prefix .. ':rooms:' .. node end
 local function record(room) return prefix .. ':room:' .. room end
-local function kept(room) return prefix .. ':kept:' .. room end
+local function stored(room) return prefix .. ':stored:' .. room end
 local function frames(room) return prefix .. ':frames:' .. room end
 local function alive(node) return call('EXISTS', lease(node)) == 1 end
 -- Whether this node has a game: its kinds are the last arguments.
@@ -64,21 +64,21 @@ local function own(room, node, epoch)
   if was[1] and was[1] ~= node then call('SREM', rooms(was[1]), room) end
   if was[1] ~= node or was[2] ~= epoch then call('HDEL', key, 'written') end
   call('HSET', key, 'node', node, 'epoch', epoch)
-  call('HDEL', key, 'taken', 'kept')
+  call('HDEL', key, 'taken', 'stayed')
   -- Of a room that is meant for another node, nothing is to be left if nobody comes there.
   if node == me then
     call('SADD', rooms(node), room)
     call('PERSIST', key)
-    call('PERSIST', kept(room))
+    call('PERSIST', stored(room))
     call('PERSIST', frames(room))
   end
 end
 
--- Nobody has the room, which is kept: for an hour, it goes on at whichever node can. Each time that one has
+-- Nobody has the room, which is stored: for an hour, it goes on at whichever node can. Each time that one has
 -- `failed` to, the nodes wait for longer until one tries again, unless somebody wants it.
 local nobody = 'nobody'
 local function leave(room, failed)
-  local key = kept(room)
+  local key = stored(room)
   call('HSETNX', key, 'until', string.format('%.0f', now + 3600000))
   if failed then
     local tries = call('HINCRBY', key, 'tries', 1)
@@ -99,12 +99,12 @@ local function some(set)
   return call('SCARD', set) > 500 and call('SRANDMEMBER', set, 500) or call('SMEMBERS', set)
 end
 
--- The lease of a node is over: whoever asks takes some of its rooms that are kept, and the others are forgotten.
+-- The lease of a node is over: whoever asks takes some of its rooms that are stored, and the others are forgotten.
 -- Those of which it has not the game are nobody's. `first`: of the arguments that are its kinds.
 local function divide(node, most, first)
   local taken = {}
   for _, room in ipairs(some(rooms(node))) do
-    local is = call('HMGET', kept(room), 'kind', 'after')
+    local is = call('HMGET', stored(room), 'kind', 'after')
     if call('HGET', record(room), 'node') ~= node then
       call('SREM', rooms(node), room)
     elseif not is[1] then
@@ -176,15 +176,15 @@ elseif operation == 'claim' then -- room, for whom, whether to make it, kinds
   if says then return answer('at', says, call('PTTL', lease(owner))) end
   if settling > 0 then return answer('settling') end
   if not alive(me) then return answer('lost') end
-  local kind = call('HGET', kept(room), 'kind')
+  local kind = call('HGET', stored(room), 'kind')
   if not kind and ARGV[7] ~= 'make' and owner ~= me then return answer('nowhere') end
   if kind and owner ~= me and not plays(kind, 8) then return answer('foreign', kind) end
   -- What is this node's stays so under its epoch, whatever else it has asked meanwhile.
   local epoch = owner == me and call('HGET', key, 'epoch') or next_epoch()
-  -- What is kept goes on where somebody wants it.
+  -- What is stored goes on where somebody wants it.
   if kind or owner == me or not alive(to) then to = me end
   own(room, to, epoch)
-  if to == me then return answer('ours', epoch, kind and 'kept' or '') end
+  if to == me then return answer('ours', epoch, kind and 'stored' or '') end
   call('PEXPIRE', key, 30000) -- until somebody comes there
   return answer('at', call('GET', lease(to)), call('PTTL', lease(to)))
 elseif operation == 'restore' then -- room, epoch, and so on
@@ -205,10 +205,10 @@ elseif operation == 'release' then -- room, epoch, whether somebody is to go on 
   local room = ARGV[5]
   local is = call('HMGET', record(room), 'node', 'epoch')
   if is[1] == me and is[2] == ARGV[6] then
-    if ARGV[7] == 'kept' and call('HEXISTS', kept(room), 'kind') == 1 then
+    if ARGV[7] == 'stored' and call('HEXISTS', stored(room), 'kind') == 1 then
       leave(room, true)
     else
-      call('DEL', record(room), kept(room), frames(room))
+      call('DEL', record(room), stored(room), frames(room))
       call('SREM', rooms(me), room)
     end
   end

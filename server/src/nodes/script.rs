@@ -51,9 +51,9 @@ impl Call {
                 arguments.extend([room.to_string(), to.to_string(), make.to_owned()]);
                 arguments.extend(says.goes_on_with().iter().cloned());
             }
-            Ask::Release { room, epoch, kept } => {
-                let kept = if *kept { "kept" } else { "" };
-                arguments.extend([room.to_string(), epoch.to_string(), kept.to_owned()]);
+            Ask::Release { room, epoch, stored } => {
+                let stored = if *stored { "stored" } else { "" };
+                arguments.extend([room.to_string(), epoch.to_string(), stored.to_owned()]);
             }
             Ask::Inherit { from, most, again } => {
                 let most = if says.takes_more() { *most } else { 0 };
@@ -143,9 +143,9 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
         ("restored", rooms) => {
             Said::Restored { refused: rooms.iter().map(|room| room.as_str().into()).collect() }
         }
-        ("ours", [epoch, kept @ ..]) => {
-            let kept = kept.first().is_some_and(|kept| kept == "kept");
-            Said::Ours { epoch: epoch.parse().map_err(|_| nonsense())?, kept }
+        ("ours", [epoch, stored @ ..]) => {
+            let stored = stored.first().is_some_and(|stored| stored == "stored");
+            Said::Ours { epoch: epoch.parse().map_err(|_| nonsense())?, stored }
         }
         ("foreign", [kind]) => Said::Foreign { kind: kind.as_str().into() },
         ("at", [says, left @ ..]) => Said::At(
@@ -153,7 +153,7 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
             left.first().map_or(Duration::ZERO, |left| millis(left)),
         ),
         ("offered", [epoch]) => Said::Offered { epoch: epoch.parse().map_err(|_| nonsense())?, parcel },
-        ("kept", [epoch, why]) => Said::Kept {
+        ("stayed", [epoch, why]) => Said::Stayed {
             epoch: epoch.parse().map_err(|_| nonsense())?,
             why: Some(why.clone()).filter(|why| !why.is_empty()),
         },

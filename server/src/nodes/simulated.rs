@@ -1,4 +1,4 @@
-//! Nodes and a Redis that fails, in one thread and in virtual time: claims, leases, moves, what is kept of
+//! Nodes and a Redis that fails, in one thread and in virtual time: claims, leases, moves, what is stored of
 //! rooms and who goes on with it. After every step the [promises] hold, and when nothing fails any more,
 //! everybody can have rooms, and then nothing is left to do.
 //!

@@ -26,7 +26,7 @@ elseif operation == 'offer' or operation == 'take' or operation == 'conclude' th
   if settling > 0 then return answer('settling') end
   if not alive(me) then return answer('lost') end
   local room, key = ARGV[5], record(ARGV[5])
-  local is = call('HMGET', key, 'node', 'epoch', 'taken', 'kept')
+  local is = call('HMGET', key, 'node', 'epoch', 'taken', 'stayed')
   local offer = call('HMGET', moving(room), 'from', 'to', 'epoch', 'parcel', 'why')
   if operation == 'offer' then -- room, epoch, to whom, the room itself
     if is[1] ~= me or is[2] ~= ARGV[6] or not alive(ARGV[7]) then return answer('nowhere') end
@@ -52,9 +52,9 @@ elseif operation == 'offer' or operation == 'take' or operation == 'conclude' th
   if is[1] == me and is[2] ~= ARGV[6] and is[4] ~= ARGV[6] then return answer('nowhere') end
   if is[1] == me then
     local epoch = next_epoch()
-    call('HSET', key, 'epoch', epoch, 'kept', ARGV[6])
+    call('HSET', key, 'epoch', epoch, 'stayed', ARGV[6])
     call('DEL', moving(room))
-    return answer('kept', epoch, offer[1] == me and offer[5] or '')
+    return answer('stayed', epoch, offer[1] == me and offer[5] or '')
   end
   local says = is[1] and call('GET', lease(is[1]))
   if says then return answer('at', says) end

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  giver:  stops the room ─► Offer ─► waits ─────────────► Conclude ─► gone: clients are told
-//!                                    (told, or impatient)          └─► kept: the room goes on here
+//!                                    (told, or impatient)          └─► stayed: the room goes on here
 //!  taker:         told ─► Look ─► makes the room ready ─► Take ─► ours: the room goes on there
 //!                                            └─► Decline     └─► nowhere: it was withdrawn
 //! ```
@@ -41,7 +41,7 @@ pub(super) struct Transfers {
 
 /// What becomes of a room.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum Progress {
     /// It is to be made ready from this: [`Transfers::is_ready`] and [`Transfers::is_unfit`] go on. It will
     /// be this node's by this grant: [`Transfers::abandon`] and [`Core::let_go`] give it back.
     Offered { room: Arc<str>, offered: Epoch, parcel: Bytes, grant: Grant },
@@ -50,7 +50,7 @@ pub(super) enum Outcome {
     /// It is not this node's, and what was made ready is forgotten.
     NotTaken { room: Arc<str> },
     /// It goes on where it was. `why`: the other node could not have it.
-    Kept { room: Arc<str>, why: Option<String> },
+    Stayed { room: Arc<str>, why: Option<String> },
     /// It goes on at another node.
     Gone { room: Arc<str>, node: Box<Node> },
     /// It is nobody's: the other node has died with it, or this node has lost its lease.
@@ -240,7 +240,7 @@ impl Transfers {
         core: &mut Core,
         query: &Query,
         answer: Result<&Answer, &Failure>,
-    ) -> Option<Outcome> {
+    ) -> Option<Progress> {
         let said = answer.ok().filter(|answer| core.trusts(now, answer)).map(|answer| &answer.said);
         let room = &query.room;
         if self.giving.get(room).is_some_and(|giving| giving.asked == Some(query.id)) {
@@ -258,12 +258,12 @@ impl Transfers {
         core: &mut Core,
         room: &Arc<str>,
         said: Option<&Said>,
-    ) -> Option<Outcome> {
+    ) -> Option<Progress> {
         let giving = self.giving.get_mut(room)?;
         giving.asked = None;
         let (Going::Offer { epoch: offered, .. } | Going::Conclude { offered }) = giving.step;
         let step = mem::replace(&mut giving.step, Going::Conclude { offered });
-        let outcome = match (step, said) {
+        let progress = match (step, said) {
             (Going::Offer { .. }, Some(Said::Done)) => {
                 giving.due = if giving.told { now } else { now + PATIENCE };
                 return None;
@@ -273,18 +273,18 @@ impl Transfers {
                 giving.due = now;
                 return None;
             }
-            (Going::Conclude { .. }, Some(Said::Kept { epoch, why })) => {
+            (Going::Conclude { .. }, Some(Said::Stayed { epoch, why })) => {
                 giving.grant.since(*epoch);
                 core.offers(room, &giving.grant, false);
-                Outcome::Kept { room: room.clone(), why: why.clone() }
+                Progress::Stayed { room: room.clone(), why: why.clone() }
             }
             (Going::Conclude { .. }, Some(Said::At(node, _))) => {
                 core.gave(room, &giving.grant);
-                Outcome::Gone { room: room.clone(), node: Box::new(node.clone()) }
+                Progress::Gone { room: room.clone(), node: Box::new(node.clone()) }
             }
             (Going::Conclude { .. }, Some(Said::Nowhere | Said::Lost)) => {
                 core.gave(room, &giving.grant);
-                Outcome::Lost { room: room.clone() }
+                Progress::Lost { room: room.clone() }
             }
             (Going::Conclude { .. }, _) => {
                 giving.due = now + AGAIN;
@@ -292,7 +292,7 @@ impl Transfers {
             }
         };
         self.giving.remove(room);
-        Some(outcome)
+        Some(progress)
     }
 
     fn takes(
@@ -301,10 +301,10 @@ impl Transfers {
         core: &mut Core,
         room: &Arc<str>,
         said: Option<&Said>,
-    ) -> Option<Outcome> {
+    ) -> Option<Progress> {
         let taking = self.taking.get_mut(room)?;
         taking.asked = None;
-        let outcome = match (&taking.step, said) {
+        let progress = match (&taking.step, said) {
             // Whoever gives it need not wait to learn that.
             (Coming::Look, Some(Said::Offered { epoch: offered, .. })) if !core.is_free(room) => {
                 let why = "a room of its name has yet to end there".to_owned();
@@ -314,21 +314,21 @@ impl Transfers {
             (Coming::Look, Some(Said::Offered { epoch, parcel })) => {
                 let (room, offered, parcel, grant) = (room.clone(), *epoch, parcel.clone(), core.arriving());
                 taking.step = Coming::Ready { offered, grant: grant.clone() };
-                return Some(Outcome::Offered { room, offered, parcel, grant });
+                return Some(Progress::Offered { room, offered, parcel, grant });
             }
             (Coming::Take { grant, abandoned, .. }, Some(Said::Ours { epoch, .. })) => {
                 grant.since(*epoch);
                 let has = core.took(room, grant.clone());
                 if *abandoned || !has.is(grant) {
                     core.let_go(room, &has);
-                    Some(Outcome::NotTaken { room: room.clone() })
+                    Some(Progress::NotTaken { room: room.clone() })
                 } else {
                     has.begins();
-                    Some(Outcome::Taken { room: room.clone() })
+                    Some(Progress::Taken { room: room.clone() })
                 }
             }
             (Coming::Take { .. }, Some(Said::Nowhere | Said::Lost)) => {
-                Some(Outcome::NotTaken { room: room.clone() })
+                Some(Progress::NotTaken { room: room.clone() })
             }
             // It may have been answered that the room is this node's, and it is asked until that is known.
             (Coming::Take { .. }, _) => {
@@ -338,7 +338,7 @@ impl Transfers {
             (Coming::Look | Coming::Ready { .. } | Coming::Decline { .. }, _) => None,
         };
         self.taking.remove(room);
-        outcome
+        progress
     }
 
     /// What is on its way.
@@ -349,10 +349,10 @@ impl Transfers {
     }
 
     /// The lease is over: nothing is this node's any more.
-    pub(super) fn lapse(&mut self) -> Vec<Outcome> {
-        let given = mem::take(&mut self.giving).into_keys().map(|room| Outcome::Lost { room });
+    pub(super) fn lapse(&mut self) -> Vec<Progress> {
+        let given = mem::take(&mut self.giving).into_keys().map(|room| Progress::Lost { room });
         let given: Vec<_> = given.collect();
-        let taken = mem::take(&mut self.taking).into_keys().map(|room| Outcome::NotTaken { room });
+        let taken = mem::take(&mut self.taking).into_keys().map(|room| Progress::NotTaken { room });
         taken.chain(given).collect()
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::millis,
-    ground::once::{Elsewhere, Id, Refused},
+    ground::once::{Id, SharedTokens, TokenRefused},
     thread,
 };
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -77,13 +77,13 @@ pub(super) const LIMIT: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Longer than any process runs.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
-/// Wishes that may be unanswered at a time.
+/// Requests that may be unanswered at a time.
 const UNANSWERED: usize = 4_096;
 
 /// What a node says to others about users.
 #[derive(Debug)]
 pub(crate) struct Users {
-    to: mpsc::UnboundedSender<(Wish, Option<OwnedSemaphorePermit>)>,
+    to: mpsc::UnboundedSender<(Request, Option<OwnedSemaphorePermit>)>,
     places: Arc<Semaphore>,
 }
 
@@ -91,8 +91,8 @@ pub(crate) struct Users {
 pub(crate) type Hear = Box<dyn Fn(Arc<str>, Duration) + Send>;
 
 #[derive(Debug)]
-enum Wish {
-    Reserve { id: Id, number: u64, span: Duration, tell: oneshot::Sender<Result<(), Refused>> },
+enum Request {
+    Reserve { id: Id, number: u64, span: Duration, tell: oneshot::Sender<Result<(), TokenRefused>> },
     UseUp { id: Id, until: Instant },
     GiveBack { id: Id, number: u64, tell: oneshot::Sender<()> },
     Revoke { user: Arc<str>, span: Duration, tell: oneshot::Sender<bool> },
@@ -109,12 +109,12 @@ impl Users {
         known: Known,
         generations: watch::Receiver<Option<Generation>>,
     ) -> io::Result<Arc<Self>> {
-        let (to, wishes) = mpsc::unbounded_channel();
+        let (to, requests) = mpsc::unbounded_channel();
         let who = format!("{:016x}", getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?);
         let words = Mutex::<Words>::default();
         thread::runs("users", async move || {
             tokio::select! {
-                () = answer(&way, &who, &words, wishes) => {}
+                () = answer(&way, &who, &words, requests) => {}
                 () = listen(&way, &words, &hear) => {}
                 () = memory::renew(&way, &known, &words, generations) => {}
             }
@@ -125,58 +125,58 @@ impl Users {
     /// If too many are unanswered, one that somebody waits for is dropped: it fails, as if Redis did not
     /// answer. Of a token that was used nobody would learn: there are no more of those than are
     /// [remembered](crate::ground::once::MOST).
-    fn wish(&self, wish: Wish) {
-        let place = match wish {
-            Wish::UseUp { .. } => None,
+    fn request(&self, request: Request) {
+        let place = match request {
+            Request::UseUp { .. } => None,
             _ => match self.places.clone().try_acquire_owned() {
                 Ok(place) => Some(place),
                 Err(_) => return,
             },
         };
-        let _ = self.to.send((wish, place));
+        let _ = self.to.send((request, place));
     }
 
     /// Tells all nodes that a user is revoked, or with zero, let in again. False: Redis does not answer.
     pub(crate) async fn revoke(&self, user: Arc<str>, span: Duration) -> bool {
         let (tell, told) = oneshot::channel();
-        self.wish(Wish::Revoke { user, span, tell });
+        self.request(Request::Revoke { user, span, tell });
         told.await.unwrap_or(false)
     }
 }
 
-impl Elsewhere for Users {
-    fn reserve(&self, id: Id, number: u64, span: Duration) -> BoxFuture<'static, Result<(), Refused>> {
+impl SharedTokens for Users {
+    fn reserve(&self, id: Id, number: u64, span: Duration) -> BoxFuture<'static, Result<(), TokenRefused>> {
         let (tell, told) = oneshot::channel();
-        self.wish(Wish::Reserve { id, number, span, tell });
-        Box::pin(async move { told.await.unwrap_or(Err(Refused::Unknown)) })
+        self.request(Request::Reserve { id, number, span, tell });
+        Box::pin(async move { told.await.unwrap_or(Err(TokenRefused::Unknown)) })
     }
 
     fn use_up(&self, id: Id, span: Duration) {
         let until = Instant::now().checked_add(span).unwrap_or_else(|| Instant::now() + FOR_EVER);
-        self.wish(Wish::UseUp { id, until });
+        self.request(Request::UseUp { id, until });
     }
 
     fn give_back(&self, id: Id, number: u64) -> BoxFuture<'static, ()> {
         let (tell, told) = oneshot::channel();
-        self.wish(Wish::GiveBack { id, number, tell });
+        self.request(Request::GiveBack { id, number, tell });
         Box::pin(async move { told.await.unwrap_or(()) })
     }
 }
 
-/// Carries out wishes until nobody has any more. None waits for another.
+/// Carries out requests until nobody has any more. None waits for another.
 async fn answer(
     way: &Way,
     who: &str,
     words: &Mutex<Words>,
-    mut wishes: mpsc::UnboundedReceiver<(Wish, Option<OwnedSemaphorePermit>)>,
+    mut requests: mpsc::UnboundedReceiver<(Request, Option<OwnedSemaphorePermit>)>,
 ) {
     let mut asked = FuturesUnordered::new();
     loop {
         tokio::select! {
-            wish = wishes.recv() => match wish {
-                Some((wish, place)) => asked.push(async move {
-                    // If Redis does not answer, whoever waits is told so by the end of the wish.
-                    let _ = wish.carry_out(way, who, words).await;
+            request = requests.recv() => match request {
+                Some((request, place)) => asked.push(async move {
+                    // If Redis does not answer, dropping the request tells whoever waits.
+                    let _ = request.carry_out(way, who, words).await;
                     drop(place);
                 }),
                 None => return,
@@ -186,25 +186,25 @@ async fn answer(
     }
 }
 
-impl Wish {
+impl Request {
     async fn carry_out(self, way: &Way, who: &str, words: &Mutex<Words>) -> Result<(), Failure> {
         match self {
-            Wish::Reserve { id, number, span, tell } => {
+            Request::Reserve { id, number, span, tell } => {
                 let reserve = Script::new(RESERVE);
                 let mut call = reserve.key(used(way, id));
                 call.arg(who).arg(number).arg(millis(span.min(RESERVED)).max(1));
                 let said: String = way.call(LIMIT, &call).await?;
                 let told = tell.send(match &*said {
                     "done" => Ok(()),
-                    USED => Err(Refused::Again),
-                    _ => Err(Refused::Meanwhile),
+                    USED => Err(TokenRefused::Again),
+                    _ => Err(TokenRefused::Meanwhile),
                 });
                 if told == Err(Ok(())) {
                     give_back(way, who, id, number).await?; // nobody waits for it any more
                 }
             }
             // Its reservation does not last.
-            Wish::UseUp { id, until } => loop {
+            Request::UseUp { id, until } => loop {
                 let left = until.saturating_duration_since(Instant::now());
                 let use_up = Script::new(USE_UP);
                 let mut call = use_up.key(used(way, id));
@@ -215,11 +215,11 @@ impl Wish {
                 }
                 sleep(AGAIN).await;
             },
-            Wish::GiveBack { id, number, tell } => {
+            Request::GiveBack { id, number, tell } => {
                 give_back(way, who, id, number).await?;
                 let _ = tell.send(());
             }
-            Wish::Revoke { user, span, tell } => {
+            Request::Revoke { user, span, tell } => {
                 let say = Script::new(SAY);
                 let mut call = say.key(way.key(REVOKED));
                 call.key(revoked_one(way, &user)).arg(MOST).arg(&*user);
@@ -345,12 +345,12 @@ mod tests {
         let start = std::time::Instant::now();
         let reserved = (0..100).map(|n| users.reserve([n; 16], 0, Duration::from_secs(60)));
         let reserved = futures_util::future::join_all(reserved).await;
-        assert_eq!(reserved, [Err(Refused::Unknown); 100]);
+        assert_eq!(reserved, [Err(TokenRefused::Unknown); 100]);
         assert!(start.elapsed() < 5 * LIMIT, "one after another, it would take 100 times as long");
         // There is a bound.
         let waiting: Vec<_> = (0..=UNANSWERED).map(|_| users.reserve([0; 16], 0, LIMIT)).collect();
         let last = futures_util::FutureExt::now_or_never(waiting.into_iter().next_back().unwrap());
-        assert_eq!(last, Some(Err(Refused::Unknown)), "at once");
+        assert_eq!(last, Some(Err(TokenRefused::Unknown)), "at once");
     }
 
     #[tokio::test]
@@ -390,11 +390,11 @@ mod tests {
         };
         assert_eq!(a.reserve(id, 2, hour).await, Ok(()));
         assert!((1..=30_000).contains(&lasts()), "a node that is killed now makes it useless for no longer");
-        assert_eq!(b.reserve(id, 1, hour).await, Err(Refused::Meanwhile));
+        assert_eq!(b.reserve(id, 1, hour).await, Err(TokenRefused::Meanwhile));
         assert_eq!(a.reserve(id, 3, hour).await, Ok(()), "its own, of which nobody has heard");
-        assert_eq!(a.reserve(id, 2, hour).await, Err(Refused::Meanwhile), "this one comes late");
+        assert_eq!(a.reserve(id, 2, hour).await, Err(TokenRefused::Meanwhile), "this one comes late");
         a.give_back(id, 2).await;
-        assert_eq!(b.reserve(id, 2, hour).await, Err(Refused::Meanwhile), "and this");
+        assert_eq!(b.reserve(id, 2, hour).await, Err(TokenRefused::Meanwhile), "and this");
         a.give_back(id, 3).await;
         assert_eq!(b.reserve(id, 3, hour).await, Ok(()));
         // Also while it is full.
@@ -403,8 +403,8 @@ mod tests {
         while lasts() <= 30_000 {
             sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(a.reserve(id, 4, hour).await, Err(Refused::Again));
-        assert_eq!(b.reserve(id, 4, hour).await, Err(Refused::Again));
+        assert_eq!(a.reserve(id, 4, hour).await, Err(TokenRefused::Again));
+        assert_eq!(b.reserve(id, 4, hour).await, Err(TokenRefused::Again));
     }
 
     #[test]

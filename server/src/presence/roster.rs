@@ -7,7 +7,7 @@
 //! than in a small one.
 
 use super::{
-    Place, Query,
+    MemberPosition, Query,
     view::{Departure, MemberState, MemberView, PresenceView, Totals},
     whereabouts::Visit,
 };
@@ -491,7 +491,7 @@ impl Roster {
             member_count: counts.members,
             departures: departures.iter().rev().map(|seat| seat.view(time_of_day(seat.at))).collect(),
             totals,
-            next: members.last().filter(|_| more).map(|last| Place::of(last).to_string()),
+            next: members.last().filter(|_| more).map(|last| MemberPosition::of(last).to_string()),
             members,
         }
     }

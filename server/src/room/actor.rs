@@ -7,7 +7,7 @@ use super::{
     inspect::Inspect,
     jobs::Answered,
     shell::{Seated, Shell},
-    start::Refused,
+    start::RefusedOptions,
     timetable::Timetable,
 };
 use crate::{
@@ -161,7 +161,7 @@ impl Actor for Room {
 /// Asks whether the game has started; answered once it has. A room whose game refused its options ends with
 /// the answer.
 #[derive(Message)]
-#[rtype(result = "Result<(), Refused>")]
+#[rtype(result = "Result<(), RefusedOptions>")]
 pub struct AskStarted;
 
 impl Handler<AskStarted> for Room {

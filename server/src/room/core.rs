@@ -4,7 +4,7 @@
 mod carry;
 pub mod restore;
 
-pub use carry::{Carried, Kept, Undone};
+pub use carry::{Carried, Undone, WaitingSeat};
 
 use super::{
     budget::EventBudget,
@@ -474,7 +474,7 @@ impl RoomCore {
     /// Keeps a seat for each of these up to a tick, or none at all if there are not as many.
     pub fn reserve(&mut self, reservations: Vec<Reservation>, until: u32) -> Result<(), JoinError> {
         self.check_entry(reservations.len())?;
-        self.change_reservations(reservations::Change::Kept(reservations, until));
+        self.change_reservations(reservations::Change::Added(reservations, until));
         // At once: the tokens are given away. A room without a journal has a checkpoint soon.
         self.settled |= !self.journals();
         self.write_journal(self.tick, None, None);

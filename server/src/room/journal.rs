@@ -60,7 +60,7 @@ pub struct Written<'a> {
     pub checksum: Option<u32>,
 }
 
-/// The same, as it is read.
+/// What happened, as it is read.
 #[derive(Debug, Deserialize)]
 pub struct Frame {
     pub(super) since: u32,

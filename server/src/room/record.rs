@@ -19,7 +19,7 @@ use driftless_sim::{
 };
 pub use folder::RecordFolder;
 use parking_lot::Mutex;
-use queue::{Job, Queue, Refused};
+use queue::{Job, NotRecorded, Queue};
 use std::{
     io,
     sync::{
@@ -114,11 +114,11 @@ impl RecordLink {
         }
         match self.queue.push_tick(self.room, tick) {
             Ok(()) => true,
-            Err(Refused::Closed) => {
+            Err(NotRecorded::Closed) => {
                 self.ended.store(true, Ordering::Relaxed);
                 false
             }
-            Err(Refused::Behind) => {
+            Err(NotRecorded::Behind) => {
                 error!(
                     room = self.name,
                     "the disk is too slow: this recording is given up, the room goes on"

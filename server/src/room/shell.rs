@@ -9,7 +9,7 @@ use super::{
     actor::Carry,
     actor::{Ended, Join, Kick, Leave, Lost, Reserve, Resume},
     checkpoints::Checkpoints,
-    core::{Carried, Detached, Effect, JoinError, Kept, Kicked, ResumeError, RoomCore},
+    core::{Carried, Detached, Effect, JoinError, Kicked, ResumeError, RoomCore, WaitingSeat},
     events::{Events, RoomEvent, RoomView},
     fanouts::Fanouts,
     inspect::{Inspected, SeatView},
@@ -17,7 +17,7 @@ use super::{
     npcs::Npc,
     record::RecordLink,
     schedule::Schedule,
-    start::Refused,
+    start::RefusedOptions,
     timetable::{Due, Timetable},
     weight::{LONG, Weighed, Weight},
 };
@@ -40,7 +40,7 @@ use actix::Recipient;
 use bytes::Bytes;
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{Answer, Away, PlayerId, game::panic_message, replay::EndReason};
-use moving::Way;
+use moving::Journey;
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -68,7 +68,7 @@ const OUT_OF_TICKS: &str = "the room has used up its tick numbers: join again fo
 pub struct Shell {
     core: RoomCore,
     /// The game has not started: the room ends as soon as its maker has been told.
-    refused: Option<Refused>,
+    refused: Option<RefusedOptions>,
     fanouts: Fanouts,
     settings: RoomSettings,
     address: RoomAddr,
@@ -88,7 +88,7 @@ pub struct Shell {
     /// The game has ended the room: when, and why.
     ending: Option<(Instant, String)>,
     /// Whether it goes to another node, or has come from one.
-    way: Way,
+    journey: Journey,
     /// The end of the room: its game is no longer called, and another room may have its name.
     ended: bool,
     span: Span,
@@ -151,7 +151,7 @@ impl Shell {
     /// A room that has not started, on its first thread. Its seed and schedule are in `core`.
     pub fn new(
         core: RoomCore,
-        refused: Option<Refused>,
+        refused: Option<RefusedOptions>,
         settings: RoomSettings,
         record: Option<RecordLink>,
         home: Resident,
@@ -173,7 +173,7 @@ impl Shell {
             checkpoints: None,
             carry: None,
             ending: None,
-            way: Way::default(),
+            journey: Journey::default(),
             ended: false,
             span,
         }
@@ -594,7 +594,7 @@ impl Shell {
     }
 
     /// Whether its game has started. If not, this ends the room.
-    pub(super) fn started(&mut self) -> Result<(), Refused> {
+    pub(super) fn started(&mut self) -> Result<(), RefusedOptions> {
         let Some(refused) = self.refused.clone() else { return Ok(()) };
         self.end(CloseCode::BadOptions, &refused.reason, "refused");
         Err(refused)
@@ -824,12 +824,12 @@ impl Shell {
     }
 
     /// The room goes on where that of another process stopped. Its seats wait for their players.
-    pub(crate) fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
+    pub(crate) fn go_on(&mut self, carried: Carried, seats: Vec<WaitingSeat>) {
         self.take_up(carried, seats);
         self.announce();
     }
 
-    fn take_up(&mut self, carried: Carried, seats: Vec<Kept>) {
+    fn take_up(&mut self, carried: Carried, seats: Vec<WaitingSeat>) {
         self.core.go_on(carried, seats);
         self.played = self.shared().tick_rate;
     }

@@ -18,12 +18,12 @@ pub struct Started {
     /// The schema.
     pub schema: Arc<Schema>,
     /// The game has not started, and must not be called.
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedOptions>,
 }
 
 /// A game refuses the options of its room.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct RefusedOptions {
     /// The options.
     pub options: String,
     /// What is wrong with them, in the game's words.
@@ -36,7 +36,7 @@ pub fn start(kind: &GameKind, setup: Setup<String>) -> Started {
     match catch_unwind(AssertUnwindSafe(|| (kind.start(&setup), kind.schema()))) {
         Ok((Ok(game), schema)) => Started { game, schema, refused: None },
         Ok((Err(reason), _)) => {
-            let refused = Refused { options: setup.options, reason };
+            let refused = RefusedOptions { options: setup.options, reason };
             Started { refused: Some(refused.clone()), ..not_started(refused.reason) }
         }
         Err(panic) => not_started(panic_message(&*panic).to_owned()),

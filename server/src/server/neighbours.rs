@@ -11,8 +11,8 @@ use crate::{
     metrics::Metrics,
     moving::Mover,
     nodes::{
-        BUSIEST, Busiest, BusyRoom, Depot, Errand, Failure, Generation, Hold, Known, Load, Node, Nodes,
-        Overview, Surroundings, Users, Way,
+        BUSIEST, Busiest, BusyRoom, Depot, Errand, Failure, Generation, Hold, Known, Load, Node, NodeHooks,
+        Nodes, Overview, Users, Way,
     },
     registry::{Listed, Registry},
     room::Depart,
@@ -72,7 +72,7 @@ pub(super) fn join(
         return Err(StartError::NoAddress(address));
     }
     let says = describe(config, address, quic, kinds);
-    let around = Surroundings {
+    let around = NodeHooks {
         metrics: metrics.clone(),
         redis: health.part(PartName::Redis, Matters::ToOperators),
         lease: health.part_to_be(

@@ -23,7 +23,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Abroad, PresenceAround, Way},
+    nodes::{Abroad, AbroadParts, Way},
     open_files,
     presence::{Presence, TellAll},
     registry::Registry,
@@ -255,7 +255,7 @@ impl Prepared {
             let publishing = health.part(PartName::TopicsPublish, Matters::ToOperators);
             let reading = health.part(PartName::TopicsRead, Matters::ToOperators);
             let node = getrandom::u64()?;
-            Ok::<_, getrandom::Error>(topics::Surroundings { way, node, publishing, reading })
+            Ok::<_, getrandom::Error>(topics::TopicsRedis { way, node, publishing, reading })
         });
         let redis = redis.transpose().map_err(|error| io::Error::other(error.to_string()))?;
         let topics = Topics::start(&config, readers, redis, clock, metrics.clone())?;
@@ -323,7 +323,7 @@ impl Prepared {
             let health = health.part(PartName::Presence, Matters::ToOperators);
             let watchers = topics.watched().any();
             let all = presence.clone();
-            let around = PresenceAround {
+            let around = AbroadParts {
                 way,
                 lease: config.lease,
                 metrics: metrics.clone(),

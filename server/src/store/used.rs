@@ -132,7 +132,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::once::Refused;
+    use crate::ground::once::TokenRefused;
     use std::time::Instant;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -159,14 +159,14 @@ mod tests {
         drop(reserve(&first, "c", 20, 1).unwrap());
         drop(first);
         let second = server(folder.path(), at(start, 2));
-        assert_eq!(reserve(&second, "a", 10, 9).unwrap_err(), Refused::Again);
-        assert_eq!(reserve(&second, "b", 20, 9).unwrap_err(), Refused::Again);
+        assert_eq!(reserve(&second, "a", 10, 9).unwrap_err(), TokenRefused::Again);
+        assert_eq!(reserve(&second, "b", 20, 9).unwrap_err(), TokenRefused::Again);
         reserve(&second, "c", 20, 9).unwrap();
         reserve(&second, "d", 30, 12).unwrap().use_up(); // and "a" has expired
         drop(second);
         let third = server(folder.path(), at(start, 13));
         assert_eq!(third.used().len(), 2);
-        assert_eq!(reserve(&third, "d", 30, 29).unwrap_err(), Refused::Again);
+        assert_eq!(reserve(&third, "d", 30, 29).unwrap_err(), TokenRefused::Again);
     }
 
     #[test]

@@ -45,12 +45,12 @@ pub(super) struct Publications {
 
 #[derive(Debug)]
 struct Task {
-    to: UnboundedSender<Wish>,
+    to: UnboundedSender<Publication>,
     answers: UnboundedReceiver<Bytes>,
 }
 
 #[derive(Debug)]
-struct Wish {
+struct Publication {
     topic: String,
     of: Source,
     /// What is to be published, or why nothing is.
@@ -82,7 +82,7 @@ impl Publications {
         let said = may.and_then(|()| message(text, &event, latest));
         let task = self.task.get_or_insert_with(|| Task::start(topics.clone()));
         // The task is there for as long as this is.
-        let _ = task.to.send(Wish { topic, of: publisher.source, said });
+        let _ = task.to.send(Publication { topic, of: publisher.source, said });
         Ok(())
     }
 
@@ -118,10 +118,10 @@ impl Task {
     /// Publishes for as long as somebody holds this, and on any thread: a connection may move to another. Of
     /// one that has ended, nothing goes out that still waits: its user may be revoked.
     fn start(topics: Arc<Topics>) -> Self {
-        let (to, mut wishes) = mpsc::unbounded_channel();
+        let (to, mut publications) = mpsc::unbounded_channel();
         let (tell, answers) = mpsc::unbounded_channel();
         actix_rt::spawn(async move {
-            while let Some(Wish { topic, of, said }) = wishes.recv().await {
+            while let Some(Publication { topic, of, said }) = publications.recv().await {
                 if tell.is_closed() {
                     return;
                 }
@@ -173,7 +173,7 @@ mod tests {
         let topics = topics(8);
         let say = |task: &Task, name: &str| {
             let of = Source::of("192.0.2.1".parse().unwrap());
-            task.to.send(Wish { topic: name.to_owned(), of, said: Ok(message()) }).unwrap();
+            task.to.send(Publication { topic: name.to_owned(), of, said: Ok(message()) }).unwrap();
         };
         let mut task = Task::start(topics.clone());
         say(&task, "news");

@@ -1,7 +1,7 @@
 //! Somebody who reads a topic: a place in its history.
 
 use super::{
-    Place,
+    ReaderPlace,
     cursor::{Cursor, Read},
     event::Event,
     id::{EventId, Since},
@@ -26,7 +26,7 @@ pub(crate) struct Reader {
     first: usize,
     /// Who reads, if that was asked.
     tenure: Option<Tenure>,
-    place: Place,
+    place: ReaderPlace,
 }
 
 /// A topic that it reads.
@@ -61,12 +61,17 @@ pub(crate) struct Goodbye {
 }
 
 impl Reader {
-    pub(super) fn of_topic(topic: Arc<Topic>, since: &Since, tenure: Option<Tenure>, place: Place) -> Self {
+    pub(super) fn of_topic(
+        topic: Arc<Topic>,
+        since: &Since,
+        tenure: Option<Tenure>,
+        place: ReaderPlace,
+    ) -> Self {
         let part = Part::new(topic, since.clone(), Share::uncounted());
         Self { parts: vec![part], first: 0, tenure, place }
     }
 
-    pub(super) fn of_users(users: Vec<WatchedUser>, tenure: Option<Tenure>, place: Place) -> Self {
+    pub(super) fn of_users(users: Vec<WatchedUser>, tenure: Option<Tenure>, place: ReaderPlace) -> Self {
         let part = |WatchedUser { topic, share }| Part::new(topic, Since::Now, share);
         Self { parts: users.into_iter().map(part).collect(), first: 0, tenure, place }
     }

@@ -37,14 +37,14 @@ pub(super) struct Readers {
 }
 
 /// A place among them, given back when it is dropped.
-pub(super) struct Place {
+pub(super) struct ReaderPlace {
     pub(super) all: Arc<Readers>,
     _share: Share,
 }
 
 /// Why somebody cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum CannotRead {
     #[error("the server is shutting down")]
     Draining,
     #[error("there are {0} readers, as many as this server takes")]
@@ -81,20 +81,20 @@ impl Readers {
     }
 
     /// One more begins to read.
-    pub(super) fn enter(self: &Arc<Self>, source: Source) -> Result<Place, Refused> {
+    pub(super) fn enter(self: &Arc<Self>, source: Source) -> Result<ReaderPlace, CannotRead> {
         if self.leaving.load(Relaxed) > 0 {
-            return Err(Refused::Draining);
+            return Err(CannotRead::Draining);
         }
         if !source.is_loopback() {
-            self.coming.lock().take(clock::now(), source).map_err(Refused::TooFast)?;
+            self.coming.lock().take(clock::now(), source).map_err(CannotRead::TooFast)?;
         }
-        let share = self.of_source.take(source).ok_or(Refused::AddressFull(self.of_source.max()))?;
+        let share = self.of_source.take(source).ok_or(CannotRead::AddressFull(self.of_source.max()))?;
         if self.count.fetch_add(1, Relaxed) >= self.max {
             self.count.fetch_sub(1, Relaxed);
-            return Err(Refused::ServerFull(self.max));
+            return Err(CannotRead::ServerFull(self.max));
         }
         self.metrics.topics.readers.inc();
-        Ok(Place { all: self.clone(), _share: share })
+        Ok(ReaderPlace { all: self.clone(), _share: share })
     }
 
     pub(super) fn may_publish(&self, source: Source) -> Result<(), Duration> {
@@ -123,7 +123,7 @@ pub(crate) fn between(least: Duration, spread: Duration) -> Duration {
     least + spread.mul_f64(part)
 }
 
-impl Drop for Place {
+impl Drop for ReaderPlace {
     fn drop(&mut self) {
         self.all.count.fetch_sub(1, Relaxed);
         self.all.metrics.topics.readers.dec();

@@ -46,7 +46,7 @@ const BAD: Duration = Duration::from_secs(5);
 const UNANSWERED: usize = 4_096;
 /// Pages of histories that are got at a time: what is published meanwhile does not wait for all of them.
 const PAGES: usize = 64;
-/// The same, bytes.
+/// Bytes of histories that are got at a time.
 const BYTES: usize = 1 << 20;
 /// How long Redis waits if there are more.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -59,7 +59,7 @@ pub(super) struct Remote {
 }
 
 /// What the thread needs of the server.
-pub(crate) struct Surroundings {
+pub(crate) struct TopicsRedis {
     pub way: Way,
     /// A number that no other node has.
     pub node: u64,
@@ -89,12 +89,12 @@ struct Reads {
 /// A topic that is read here.
 struct Followed {
     topic: Weak<Topic>,
-    at: Place,
+    at: ReadTo,
 }
 
 /// What has arrived of a topic.
 #[derive(Debug)]
-enum Place {
+enum ReadTo {
     /// Its history is not all here yet.
     Coming(Coming),
     /// It had no history then, so nothing is asked of it until it has: however many want to read what nobody
@@ -105,7 +105,7 @@ enum Place {
     Bad(Instant),
 }
 
-impl Place {
+impl ReadTo {
     /// Nothing is here yet.
     fn unknown() -> Self {
         Self::Coming(Coming::default())
@@ -114,7 +114,7 @@ impl Place {
 
 /// What the thread knows.
 struct State {
-    around: Surroundings,
+    around: TopicsRedis,
     keys: Keys,
     bounds: Bounds,
     publisher: Script,
@@ -131,7 +131,7 @@ struct State {
 impl Remote {
     /// Starts the thread.
     pub(super) fn start(
-        around: Surroundings,
+        around: TopicsRedis,
         bounds: Bounds,
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -179,7 +179,7 @@ impl Remote {
 
     /// Has the topic's events come here, its history first.
     pub(super) fn follow(&self, name: Arc<str>, topic: Weak<Topic>) {
-        self.reads.topics.lock().insert(name, Followed { topic, at: Place::unknown() });
+        self.reads.topics.lock().insert(name, Followed { topic, at: ReadTo::unknown() });
         self.reads.more.notify_one();
     }
 }
@@ -199,9 +199,9 @@ impl Reads {
     fn missing(&self) -> Vec<Missing> {
         let missing = |(name, Followed { topic, at }): (&Arc<str>, &Followed)| {
             let (before, bytes, was_bad) = match at {
-                Place::Coming(coming) => (coming.before(), coming.bytes(), false),
-                Place::Bad(since) if since.elapsed() >= BAD => (None, 0, true),
-                Place::Silent(_) | Place::After(_) | Place::Bad(_) => return None,
+                ReadTo::Coming(coming) => (coming.before(), coming.bytes(), false),
+                ReadTo::Bad(since) if since.elapsed() >= BAD => (None, 0, true),
+                ReadTo::Silent(_) | ReadTo::After(_) | ReadTo::Bad(_) => return None,
             };
             Some(Missing { name: name.clone(), topic: topic.clone(), before, bytes, was_bad })
         };
@@ -212,7 +212,7 @@ impl Reads {
     }
 
     fn is_any_coming(&self) -> bool {
-        self.topics.lock().values().any(|followed| matches!(followed.at, Place::Coming(_)))
+        self.topics.lock().values().any(|followed| matches!(followed.at, ReadTo::Coming(_)))
     }
 }
 
@@ -312,7 +312,7 @@ impl State {
                 sleep(AGAIN).await;
             }
             // What has been dropped meanwhile shows in the histories: they are read anew.
-            self.reads.topics.lock().values_mut().for_each(|followed| followed.at = Place::unknown());
+            self.reads.topics.lock().values_mut().for_each(|followed| followed.at = ReadTo::unknown());
         }
     }
 
@@ -328,7 +328,7 @@ impl State {
             let more = self.load(&mut connection, &mut watch).await?;
             let mut streams = own.clone();
             streams.extend(self.reads.topics.lock().iter().filter_map(|(name, followed)| {
-                let Place::After(at) = followed.at else { return None };
+                let ReadTo::After(at) = followed.at else { return None };
                 Some((self.keys.topic(name), at))
             }));
             let read = stream::read(&streams, if more { MOMENT } else { BLOCK });
@@ -372,27 +372,27 @@ impl State {
                 continue;
             };
             let Some(page) = page else {
-                followed.at = Place::Bad(Instant::now());
+                followed.at = ReadTo::Bad(Instant::now());
                 continue;
             };
             watch.looks(page.now_ms);
-            let coming = match mem::replace(&mut followed.at, Place::unknown()) {
-                Place::Coming(coming) => coming,
-                Place::Silent(_) | Place::After(_) | Place::Bad(_) => Coming::default(),
+            let coming = match mem::replace(&mut followed.at, ReadTo::unknown()) {
+                ReadTo::Coming(coming) => coming,
+                ReadTo::Silent(_) | ReadTo::After(_) | ReadTo::Bad(_) => Coming::default(),
             };
             let had = coming.bytes();
             let now_ms = page.now_ms;
             match coming.add(page, &self.bounds, watch) {
                 Err(coming) => {
                     bytes += coming.bytes() - had;
-                    followed.at = Place::Coming(coming);
+                    followed.at = ReadTo::Coming(coming);
                 }
                 Ok(Loaded { ring, has_history }) => {
                     bytes += ring.bytes().saturating_sub(had);
                     followed.at = if has_history {
-                        Place::After(ring.newest())
+                        ReadTo::After(ring.newest())
                     } else {
-                        Place::Silent(EventId::at(now_ms.saturating_sub(1)))
+                        ReadTo::Silent(EventId::at(now_ms.saturating_sub(1)))
                     };
                     if let Some(topic) = topic.upgrade() {
                         topic.load(ring);
@@ -416,17 +416,17 @@ impl State {
                 continue;
             }
             // One that was forgotten meanwhile, and is read again, gets its history first.
-            let Some(Followed { topic, at: place @ Place::After(_) }) = topics.get_mut(arrived.name) else {
+            let Some(Followed { topic, at: place @ ReadTo::After(_) }) = topics.get_mut(arrived.name) else {
                 continue;
             };
-            let Place::After(read) = *place else { continue };
+            let ReadTo::After(read) = *place else { continue };
             let may_have_passed = arrived.is_new() && !watch.is_unbroken_since(read);
             if may_have_passed || arrived.misses_some_after(read) {
                 // What has been dropped shows in the history.
-                *place = Place::unknown();
+                *place = ReadTo::unknown();
                 continue;
             }
-            *place = Place::After(arrived.newest);
+            *place = ReadTo::After(arrived.newest);
             arrived.events.iter().for_each(|event| self.observe(event.id));
             if let Some(topic) = topic.upgrade() {
                 topic.append(arrived.events, &self.bounds);
@@ -455,9 +455,9 @@ impl State {
 /// A topic has a history from now on.
 fn begins(topics: &mut HashMap<Arc<str>, Followed>, name: &str) {
     if let Some(Followed { at, .. }) = topics.get_mut(name)
-        && let Place::Silent(since) = *at
+        && let ReadTo::Silent(since) = *at
     {
-        *at = Place::Coming(Coming::since(since));
+        *at = ReadTo::Coming(Coming::since(since));
     }
 }
 

@@ -5,7 +5,7 @@
 //! himself always may.
 
 use super::{
-    OF_OPERATORS, Refused,
+    CannotRead, OF_OPERATORS,
     event::{Event, Message},
     id::EventId,
     ring::{Bounds, Ring},
@@ -142,12 +142,12 @@ impl Watched {
     }
 
     /// Watches a user.
-    pub(super) fn watch(&self, user: &str, watcher: Watcher) -> Result<WatchedUser, Refused> {
+    pub(super) fn watch(&self, user: &str, watcher: Watcher) -> Result<WatchedUser, CannotRead> {
         let share = match watcher {
             Watcher::Operator | Watcher::Oneself => Share::uncounted(),
             Watcher::Other(source) => {
                 let most = self.of_source.max();
-                self.of_source.take(source).ok_or(Refused::TooManyUsersOfAddress(most))?
+                self.of_source.take(source).ok_or(CannotRead::TooManyUsersOfAddress(most))?
             }
         };
         let most = match watcher {
@@ -159,13 +159,13 @@ impl Watched {
     }
 
     /// The topic of a user, if there are not that many others.
-    fn topic(&self, user: &str, most: usize) -> Result<Arc<Topic>, Refused> {
+    fn topic(&self, user: &str, most: usize) -> Result<Arc<Topic>, CannotRead> {
         let mut known = self.known.lock();
         if let Some(user) = known.users.get(user) {
             return Ok(user.topic.clone());
         }
         if known.users.len() >= most {
-            return Err(Refused::TooManyUsers(most));
+            return Err(CannotRead::TooManyUsers(most));
         }
         let (user, topic) = (Arc::<str>::from(user), Arc::new(Topic::new(None)));
         known.new.push(user.clone());
@@ -211,14 +211,14 @@ mod tests {
             all.push(watch(&format!("a{n}"), source(n)).unwrap());
             all.push(watch(&format!("b{n}"), source(n)).unwrap());
             let third = watch(&format!("c{n}"), source(n)).unwrap_err();
-            assert_eq!(third, Refused::TooManyUsersOfAddress(2));
+            assert_eq!(third, CannotRead::TooManyUsersOfAddress(2));
         }
-        assert_eq!(watch("d", source(6)).unwrap_err(), Refused::TooManyUsers(12));
+        assert_eq!(watch("d", source(6)).unwrap_err(), CannotRead::TooManyUsers(12));
         all.push(watch("a0", source(6)).expect("somebody watches already"));
         for n in 0..4 {
             all.push(watch(&format!("e{n}"), Watcher::Operator).unwrap());
         }
-        assert_eq!(watch("f", Watcher::Operator).unwrap_err(), Refused::TooManyUsers(16));
+        assert_eq!(watch("f", Watcher::Operator).unwrap_err(), CannotRead::TooManyUsers(16));
         all.push(watch("d", Watcher::Oneself).unwrap());
         drop(all.remove(0));
         all.push(watch("b0", source(0)).expect("what was given up counts no more"));

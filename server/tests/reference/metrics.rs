@@ -34,7 +34,10 @@ const SECTIONS: [(&str, &[&str]); 10] = [
     ("What players do", &["inputs", "excess_", "late_inputs_", "commands", "events"]),
     ("Refused", &["refused", "requests_refused"]),
     ("Topics", &["topic"]),
-    ("Many machines", &["lease", "claims", "takeover", "kept_", "moved", "migration", "redis_", "presence_"]),
+    (
+        "Many machines",
+        &["lease", "claims", "takeover", "stored_", "moved", "migration", "redis_", "presence_"],
+    ),
     ("Recordings, jobs, process", &[]),
 ];
 

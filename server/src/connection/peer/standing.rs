@@ -3,7 +3,7 @@
 use super::Peer;
 use crate::{
     clock,
-    connection::actor::Wanted,
+    connection::actor::SeatRequest,
     ground::{
         identity::Identity,
         source::Source,
@@ -37,14 +37,14 @@ impl Peer {
     }
 
     /// It begins to wait for a room. From here on, the request says of which span it is a part.
-    pub(in crate::connection) fn asks(&mut self, wanted: &mut Wanted) {
+    pub(in crate::connection) fn asks(&mut self, wanted: &mut SeatRequest) {
         let (name, room) = match wanted {
-            Wanted::Join(join) => ("join", &join.room),
-            Wanted::Resume(resume) => ("resume", &resume.room),
+            SeatRequest::Join(join) => ("join", &join.room),
+            SeatRequest::Resume(resume) => ("resume", &resume.room),
         };
         let mut span = Span::within(name, self.trace());
         span.set("room", room);
-        if let Wanted::Join(join) = wanted {
+        if let SeatRequest::Join(join) = wanted {
             join.traceparent = span.here().map_or_else(String::new, |here| here.to_string());
         }
         self.joining = Some(Box::new(span));

@@ -12,7 +12,7 @@ use super::{
     name,
     signatures::{FAMILIES, names_of},
 };
-use crate::ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User, UserPattern};
+use crate::ground::identity::{EntryRights, Identity, Role, RoomPattern, TopicRights, User, UserPattern};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use driftless_proto::{
     limits::MAX_IDENTITY_TOKEN,
@@ -326,7 +326,7 @@ impl Rules {
             user: User::Known(user.into()),
             name: name.map(Arc::from),
             role: role.unwrap_or_default(),
-            entry: Entry { rooms, kind: claims.kind.map(Arc::from) },
+            entry: EntryRights { rooms, kind: claims.kind.map(Arc::from) },
             topics,
             presence,
             expires: Some(expires.saturating_add(self.leeway)),

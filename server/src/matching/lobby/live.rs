@@ -1,7 +1,7 @@
 //! Pages of the lobby that somebody reads live. Each is made once a time, however many read it, and not by
 //! those who read: a thread that accepts connections has no time for the filters of all of them.
 
-use super::{Page, Rooms, Wanted, changes};
+use super::{LobbyQuery, Page, Rooms, changes};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ type PageTeller = watch::Sender<Option<Arc<LivePage>>>;
 /// The pages that somebody reads.
 #[derive(Default)]
 pub(crate) struct LivePages {
-    pages: Mutex<Vec<(Arc<Wanted>, PageTeller)>>,
+    pages: Mutex<Vec<(Arc<LobbyQuery>, PageTeller)>>,
     /// Told when there is one that has not been made.
     new: Notify,
 }
 
 impl LivePages {
     /// Reads a page from now on.
-    pub(crate) fn read(&self, wanted: Wanted) -> PageReader {
+    pub(crate) fn read(&self, wanted: LobbyQuery) -> PageReader {
         let mut pages = self.pages.lock();
         let known = pages.iter().find(|(known, _)| **known == wanted);
         let mut reader = known.map(|(_, page)| page.subscribe()).unwrap_or_else(|| {
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
     use crate::matching::{filter::Filter, lobby::sorted, open_room::tests::room};
 
-    fn wanted(filter: &str) -> Wanted {
-        Wanted { kind: None, filter: Some(Filter::parse(filter).unwrap()), after: None, limit: 100 }
+    fn wanted(filter: &str) -> LobbyQuery {
+        LobbyQuery { kind: None, filter: Some(Filter::parse(filter).unwrap()), after: None, limit: 100 }
     }
 
     fn told(reader: &mut PageReader) -> Arc<LivePage> {

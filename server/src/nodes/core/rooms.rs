@@ -115,7 +115,7 @@ impl Core {
             return Claimed::Unknown("Redis has just been replaced");
         }
         match &answer.said {
-            Said::Ours { epoch, kept } => {
+            Said::Ours { epoch, stored } => {
                 // It may have been taken over meanwhile: that is under the same epoch.
                 if self.epoch_of(room) == Some(*epoch) {
                     return self.hold(room).map_or(Claimed::Unknown(NO_LEASE), Claimed::Ours);
@@ -125,7 +125,7 @@ impl Core {
                     Back::Held(grant) => return Claimed::Ours(grant),
                     Back::Said => return Claimed::Unknown("the room has just been given back"),
                 }
-                Claimed::Ours(self.took(room, self.grant(*epoch, *kept)))
+                Claimed::Ours(self.took(room, self.grant(*epoch, *stored)))
             }
             said => Claimed::Said(said.clone()),
         }
@@ -137,15 +137,15 @@ impl Core {
         let Some(held) = self.held.get_mut(room).filter(|held| held.grant.is(grant)) else { return };
         held.holds -= 1;
         if held.holds == 0 {
-            // Of one that goes on from what is kept, something may be on its way to be kept in this epoch.
-            let released = matches!(self.phase, Phase::Restoring { .. }) || grant.is_kept();
+            // Of one that goes on from what is stored, something may be on its way there in this epoch.
+            let released = matches!(self.phase, Phase::Restoring { .. }) || grant.is_stored();
             let gone = self.held.remove_entry(room);
             let gone = gone.map(|(room, held)| (room, Held { released: held.released || released, ..held }));
             self.releases.extend(gone);
         }
     }
 
-    /// Nobody here has the room that is this node's. Somebody is to go on from what is kept of it.
+    /// Nobody here has the room that is this node's. Somebody is to go on from what is stored of it.
     pub(in crate::nodes) fn give_back(&mut self, Owned { room, epoch }: Owned) {
         let held = Held { grant: self.grant(epoch, true), holds: 0, released: true };
         self.releases.push_back((room, held));
@@ -174,7 +174,7 @@ impl Core {
     }
 
     /// For a room that is on its way here. It has no epoch until it is [taken](Self::took), and if it does
-    /// not begin then, somebody may go on from what the other node has kept of it.
+    /// not begin then, somebody may go on from what the other node has stored of it.
     pub(in crate::nodes) fn arriving(&self) -> Grant {
         self.grant(0, true)
     }
@@ -237,9 +237,9 @@ impl Core {
         Some(grant)
     }
 
-    /// A new one. Something of the room may be `kept`.
-    fn grant(&self, epoch: Epoch, kept: bool) -> Grant {
+    /// A new one. Something of the room may be `stored`.
+    fn grant(&self, epoch: Epoch, stored: bool) -> Grant {
         let (owned, node) = (self.ownership.clone(), self.me.clone());
-        Grant { owned, node, epoch: Arc::new(epoch.into()), kept: Arc::new(kept.into()) }
+        Grant { owned, node, epoch: Arc::new(epoch.into()), stored: Arc::new(stored.into()) }
     }
 }

@@ -1,7 +1,7 @@
 //! What is written next, and what Redis has of each room. Pure.
 
 use super::{
-    About, Outcome,
+    About, Written,
     queue::{Change, Waiting, What},
 };
 use crate::store::{Row, frames};
@@ -15,7 +15,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Books {
     rooms: HashMap<u64, Entry>,
-    /// Those of them of which Redis takes nothing.
+    /// Rooms of which Redis takes nothing.
     refused: HashSet<u64>,
     /// How much was written.
     writes: u64,
@@ -115,8 +115,8 @@ impl Books {
     }
 
     /// How it went.
-    pub(super) fn written(&mut self, write: &Write, outcome: Outcome) {
-        if outcome == Outcome::Done {
+    pub(super) fn written(&mut self, write: &Write, outcome: Written) {
+        if outcome == Written::Done {
             return;
         }
         if let Some(entry) = self.of(write) {
@@ -149,13 +149,13 @@ impl Books {
         self.refused.retain(|room| self.rooms.contains_key(room));
     }
 
-    /// How many rooms are kept.
+    /// How many rooms are stored.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// Whether no room is kept.
+    /// Whether no room is stored.
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }

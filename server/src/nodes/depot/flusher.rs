@@ -1,7 +1,7 @@
-//! The thread that writes what is kept of rooms.
+//! The thread that writes what is stored of rooms.
 
 use super::{
-    FLUSH, Outcome,
+    FLUSH, Written,
     books::{Books, Order, Write},
     packing::pack,
     queue::{Queue, Waiting},
@@ -61,7 +61,7 @@ impl Flusher {
                 self.write_all(&writes).await;
                 self.judge();
                 let since = taken.since.unwrap_or(start);
-                self.metrics.nodes.kept_lateness.observe(since.elapsed());
+                self.metrics.nodes.stored_lateness.observe(since.elapsed());
             }
             self.queue.written();
             self.metrics.store.journal_unsynchronised.set(self.queue.bytes() as i64);
@@ -107,8 +107,8 @@ impl Flusher {
             for (writes, answer) in calls.into_iter().zip(answers) {
                 match answer {
                     Ok(outcomes) => {
-                        self.metrics.nodes.kept_batches.inc();
-                        self.metrics.nodes.kept_bytes.inc_by(bytes(writes) as u64);
+                        self.metrics.nodes.stored_batches.inc();
+                        self.metrics.nodes.stored_bytes.inc_by(bytes(writes) as u64);
                         writes
                             .iter()
                             .zip(outcomes)
@@ -156,19 +156,19 @@ impl Flusher {
         }
     }
 
-    fn account(&mut self, write: &Write, outcome: Outcome) {
-        if let (Order::Put { .. }, Outcome::Done) = (&write.order, outcome) {
+    fn account(&mut self, write: &Write, outcome: Written) {
+        if let (Order::Put { .. }, Written::Done) = (&write.order, outcome) {
             self.metrics.store.checkpoints.inc();
         }
         let room = &write.about.name;
         match outcome {
-            Outcome::Done => {}
+            Written::Done => {}
             // It has ended, or has gone to another node, and this came too late. (A node that has lost a room
             // is told so otherwise.)
-            Outcome::Fenced => debug!(%room, "what is kept of the room is another node's by now"),
-            Outcome::Gap => {
+            Written::Fenced => debug!(%room, "what is stored of the room is another node's by now"),
+            Written::Gap => {
                 self.metrics.store.failures.inc("refused");
-                info!(%room, "Redis has lost a part of what is kept of the room: it is asked for a checkpoint");
+                info!(%room, "Redis has lost a part of what is stored of the room: it is asked for a checkpoint");
             }
         }
         self.books.written(write, outcome);
@@ -178,7 +178,7 @@ impl Flusher {
     fn refused(&mut self, write: &Write, why: &str) {
         self.metrics.store.failures.inc("refused");
         let room = &write.about.name;
-        error!(%room, why, "nothing is kept of the room before its next checkpoint: it would not survive");
+        error!(%room, why, "nothing is stored of the room before its next checkpoint: it would not survive");
         self.books.refused(write);
     }
 }

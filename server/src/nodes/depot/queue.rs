@@ -1,4 +1,4 @@
-//! What rooms hand over to be kept.
+//! What rooms hand over to be stored.
 
 use super::{About, MOST};
 use crate::store::{Append, Row, frames};
@@ -24,7 +24,7 @@ pub(super) struct Queue {
     empty: Condvar,
 }
 
-/// The same, as it is taken.
+/// What waits, as it is taken.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// Frames of all rooms, as in a file of a journal.

@@ -1,7 +1,7 @@
 //! A depot in virtual time: its queue and its books, without the thread that writes.
 
 use super::{
-    About, Outcome,
+    About, Written,
     books::{Books, Order, Write},
     queue::{Queue, Waiting, What},
 };
@@ -42,7 +42,7 @@ pub(in crate::nodes) struct Page {
 /// Something that is written of a room, with its number.
 pub(in crate::nodes) type Entry = (Arc<str>, Incarnation, Epoch, u64, Keep);
 
-/// How a room is, in what is kept of it.
+/// How a room is, in what is stored of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::nodes) struct State {
     /// Which one of its name it is.
@@ -89,7 +89,7 @@ impl Depot {
     }
 
     pub(in crate::nodes) fn leave(&self, page: &Page) {
-        page.about.grant.stays();
+        page.about.grant.leaves_stored();
         self.queue.change(page.number, What::Left);
     }
 
@@ -112,7 +112,7 @@ impl Depot {
     }
 
     /// Redis has taken all of it, or says why not.
-    pub(in crate::nodes) fn confirmed(&mut self, outcomes: &[Outcome]) {
+    pub(in crate::nodes) fn confirmed(&mut self, outcomes: &[Written]) {
         for (write, outcome) in self.writes.drain(..).zip(outcomes) {
             self.books.written(&write, *outcome);
         }
@@ -147,7 +147,7 @@ impl State {
         [row.losable_ms, row.frame, row.segment].map(u64::to_le_bytes).concat().into()
     }
 
-    /// How a room goes on that is kept so.
+    /// How a room goes on that is stored so.
     pub(in crate::nodes) fn restored(saved: &Saved) -> Self {
         let number = |at: usize| {
             let bytes = saved.row.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());

@@ -1,7 +1,7 @@
 //! What is written, without rooms: books and calls, and a real Redis.
 
 use super::{
-    About, Outcome,
+    About, Written,
     books::{Books, Order, Write},
     flusher::Flusher,
     queue::{Queue, Waiting, What},
@@ -38,7 +38,7 @@ fn about(name: &str) -> Arc<About> {
             owned: Arc::new(owned),
             node: Incarnation("me".into()),
             epoch: Arc::new(AtomicU64::new(1)),
-            kept: Arc::default(),
+            stored: Arc::default(),
         },
         wanted: AtomicBool::new(false),
     })
@@ -81,7 +81,7 @@ fn a_room_that_is_refused_is_not_asked_for_another_checkpoint_and_one_with_a_gap
     assert_eq!(books.count_refused(), 1);
     put(&queue, 1, &about);
     let writes = taken(&mut books, &queue);
-    books.written(&writes[0], Outcome::Gap);
+    books.written(&writes[0], Written::Gap);
     assert!(about.wanted.load(Relaxed));
     assert_eq!(books.count_refused(), 0);
 }
@@ -130,14 +130,14 @@ async fn what_a_full_redis_does_not_take_is_written_when_it_does_and_is_read_mea
     let wrong = |health: &Health| health.report(Instant::now()).pop().and_then(|report| report.why);
     let (reads, wanted) = tokio::sync::mpsc::unbounded_channel();
     let test = async {
-        until(&mut client, |client| client.exists("{test}:kept:a").unwrap()).await;
+        until(&mut client, |client| client.exists("{test}:stored:a").unwrap()).await;
         server.memory(1);
         queue.append(1, 1, b"tick");
         until(&mut client, |_| wrong(&health).is_some_and(|why| why.contains("Redis is full"))).await;
         let (tell, told) = tokio::sync::oneshot::channel();
         let (room, node) = (about.name.clone(), about.grant.node.clone());
         let _ = reads.send(reader::Reading { room, node, epoch: 1, limit: PATIENCE, tell });
-        assert!(told.await.unwrap().is_ok_and(|kept| kept.is_some()));
+        assert!(told.await.unwrap().is_ok_and(|stored| stored.is_some()));
         server.memory(0);
         until(&mut client, |client| client.strlen::<_, usize>("{test}:frames:a").unwrap() > 0).await;
         until(&mut client, |_| wrong(&health).is_none()).await;
@@ -160,7 +160,7 @@ async fn a_room_of_which_redis_takes_nothing_keeps_no_other_from_being_written()
         let _: () = client.hset_multiple(record, &[("node", "me"), ("epoch", "1")]).unwrap();
     }
     // Somebody else's key stands in the way.
-    let _: () = client.set("{test}:kept:b", "in the way").unwrap();
+    let _: () = client.set("{test}:stored:b", "in the way").unwrap();
     let (queue, metrics) = (Arc::<Queue>::default(), Arc::new(Metrics::new()));
     let health = Health::new(metrics.clone(), Instant::now());
     let part = health.part(PartName::Store, Matters::ToOperators);
@@ -172,15 +172,15 @@ async fn a_room_of_which_redis_takes_nothing_keeps_no_other_from_being_written()
     let wrong = |health: &Health| health.report(Instant::now()).pop().and_then(|report| report.why);
     let test = async {
         let there = |key: &'static str| move |client: &mut redis::Connection| client.exists(key).unwrap();
-        until(&mut client, there("{test}:kept:a")).await;
-        until(&mut client, there("{test}:kept:c")).await;
+        until(&mut client, there("{test}:stored:a")).await;
+        until(&mut client, there("{test}:stored:c")).await;
         queue.append(3, 1, b"tick");
         until(&mut client, |client| client.strlen::<_, usize>("{test}:frames:c").unwrap() > 0).await;
         assert!(wrong(&health).is_some_and(|why| why.contains("1 rooms")), "{:?}", wrong(&health));
         assert_eq!(metrics.store.failures.get("refused"), 1, "once");
-        let _: () = client.del("{test}:kept:b").unwrap();
+        let _: () = client.del("{test}:stored:b").unwrap();
         put(&queue, 2, &rooms[1]);
-        until(&mut client, there("{test}:kept:b")).await;
+        until(&mut client, there("{test}:stored:b")).await;
         until(&mut client, |_| wrong(&health).is_none()).await;
     };
     tokio::select! {

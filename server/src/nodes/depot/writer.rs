@@ -1,8 +1,8 @@
-//! Writes what is kept of rooms, in calls of the script that are small enough for Redis, which does nothing
+//! Writes what is stored of rooms, in calls of the script that are small enough for Redis, which does nothing
 //! else meanwhile.
 
 use super::{
-    Outcome,
+    Written,
     books::{Order, Write},
 };
 use crate::nodes::{ask::Failure, script::Call, way::Way};
@@ -46,7 +46,7 @@ impl Writer {
     }
 
     /// One call. What it says of each.
-    pub(super) async fn write(&self, writes: &[Packed]) -> Result<Vec<Outcome>, Failure> {
+    pub(super) async fn write(&self, writes: &[Packed]) -> Result<Vec<Written>, Failure> {
         let mut call = self.script.prepare_invoke();
         call.key(self.call.key()).arg(&self.call.prefix).arg("write");
         for Packed { write: Write { number, about, order, frames, .. }, row } in writes {
@@ -96,14 +96,14 @@ pub(super) fn calls(mut writes: &[Packed]) -> Vec<&[Packed]> {
     calls
 }
 
-fn outcomes(value: &Value) -> Result<Vec<Outcome>, Failure> {
+fn outcomes(value: &Value) -> Result<Vec<Written>, Failure> {
     let nonsense = || Failure::Refused(format!("the script has returned {value:?}"));
     let Value::Array(values) = value else { return Err(nonsense()) };
     let one = |value: &Value| match value {
         Value::BulkString(word) => match &word[..] {
-            b"done" => Some(Outcome::Done),
-            b"gap" => Some(Outcome::Gap),
-            b"fenced" => Some(Outcome::Fenced),
+            b"done" => Some(Written::Done),
+            b"gap" => Some(Written::Gap),
+            b"fenced" => Some(Written::Fenced),
             _ => None,
         },
         _ => None,

@@ -4,10 +4,10 @@ use super::node::{ROOMS, TTL};
 use crate::nodes::{
     ask::{Ask, Failure, Incarnation, Said},
     core::{Claim, Core},
-    depot::Outcome as Wrote,
+    depot::Written,
     model::{Keep, Model, Saved},
     node::tests::node,
-    transfer::{Outcome, Transfers},
+    transfer::{Progress, Transfers},
 };
 use bytes::Bytes;
 use std::{
@@ -50,7 +50,7 @@ fn a_room_that_nobody_needs_when_it_is_taken_is_given_back_as_it_is_kept() {
     };
     let (query, answer) = asks(&mut transfers, &core);
     let offered = transfers.answered(now, &mut core, &query, Ok(&answer));
-    let Some(Outcome::Offered { offered, grant, .. }) = offered else { panic!("it is offered") };
+    let Some(Progress::Offered { offered, grant, .. }) = offered else { panic!("it is offered") };
     assert!(transfers.is_ready(now, &core, &room, offered));
     let (query, answer) = asks(&mut transfers, &core);
     assert!(matches!(answer.said, Said::Ours { .. }), "it is this node's");
@@ -58,9 +58,9 @@ fn a_room_that_nobody_needs_when_it_is_taken_is_given_back_as_it_is_kept() {
     core.let_go(&room, &grant);
     transfers.abandon(now, &room, &grant);
     let taken = transfers.answered(now, &mut core, &query, Ok(&answer));
-    assert!(matches!(taken, Some(Outcome::NotTaken { .. })), "who waits for it is told");
+    assert!(matches!(taken, Some(Progress::NotTaken { .. })), "who waits for it is told");
     let release = core.poll(now).unwrap().ask;
-    assert!(matches!(release, Ask::Release { kept: true, .. }), "somebody goes on with it: {release:?}");
+    assert!(matches!(release, Ask::Release { stored: true, .. }), "somebody goes on with it: {release:?}");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_node_that_cannot_go_on_with_rooms_takes_the_next_ones() {
                 let Said::Ours { epoch, .. } = of_other(&mut redis, claim) else { panic!("it is free") };
                 assert_eq!(
                     redis.write(passed, (&room, &dies, epoch), 1, &Keep::Put(Saved::default())),
-                    Wrote::Done
+                    Written::Done
                 );
             }
         }
@@ -95,7 +95,7 @@ fn a_node_that_cannot_go_on_with_rooms_takes_the_next_ones() {
         }
     }
     assert_eq!(tried.len(), ROOMS.len(), "{tried:?}");
-    assert_eq!(redis.kept().count(), ROOMS.len(), "for whoever can");
+    assert_eq!(redis.stored().count(), ROOMS.len(), "for whoever can");
 }
 
 #[test]

@@ -10,13 +10,13 @@ use crate::nodes::{
     ask::{Answer, Ask, Epoch, Failure, Incarnation, Said},
     core::{Claim, Claimed, Core},
     depot::{
-        Outcome as Wrote,
+        Written,
         simulated::{Depot, State},
     },
     grant::Grant,
     model::{Saved, Time},
     node::{Node, tests::node},
-    transfer::{Outcome, Query, Transfers},
+    transfer::{Progress, Query, Transfers},
 };
 use bytes::Bytes;
 use std::{
@@ -37,7 +37,7 @@ const WAITS: Duration = Duration::from_secs(1);
 /// What Redis says.
 pub(super) enum Heard {
     Answer(Answer),
-    Written(Vec<Wrote>),
+    Wrote(Vec<Written>),
     Read { read: Option<Option<Saved>>, forgets: u32 },
 }
 
@@ -367,7 +367,7 @@ impl Process {
         let stops = matches!(self.drain, Drain::Finishes { .. } | Drain::Leaves { .. });
         if stops || self.rooms.contains_key(&name) {
             self.let_go(now, &name, &grant);
-        } else if grant.is_kept() {
+        } else if grant.is_stored() {
             let read = Asks::Read(name.clone(), grant.epoch());
             self.made += 1;
             let room =
@@ -391,7 +391,7 @@ impl Process {
         match (wants, heard) {
             (Wants::Write, heard) => {
                 self.writes = false;
-                let Ok(Heard::Written(outcomes)) = heard else {
+                let Ok(Heard::Wrote(outcomes)) = heard else {
                     self.write_at = scene.now + AGAIN;
                     return;
                 };
@@ -488,27 +488,27 @@ impl Process {
     }
 
     /// What has become of a room on its way.
-    fn moved(&mut self, scene: &mut Scene, outcome: Outcome) {
+    fn moved(&mut self, scene: &mut Scene, outcome: Progress) {
         let now = self.clock(scene);
         scene.tell(format_args!("node {}: {outcome:?}", self.address.node));
         match outcome {
-            Outcome::Offered { room, offered, parcel, grant } => {
+            Progress::Offered { room, offered, parcel, grant } => {
                 let number = |at: usize| parcel[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
                 let state = State { life: number(0), progress: number(8) };
                 let most = if scene.one_in(6) { 1_500 } else { 30 };
                 self.later(scene, most, Later::Makes { room, offered, grant, state });
             }
-            Outcome::Taken { room } => {
+            Progress::Taken { room } => {
                 if let Some((grant, state)) = self.ready.remove(&room) {
                     self.begin(room, grant, state);
                 }
             }
-            Outcome::NotTaken { room } => {
+            Progress::NotTaken { room } => {
                 if let Some((grant, _)) = self.ready.remove(&room) {
                     self.let_go(now, &room, &grant);
                 }
             }
-            Outcome::Kept { room, .. } => {
+            Progress::Stayed { room, .. } => {
                 let Some(grant) = self.giving.remove(&room) else { return };
                 if let Some(room) = self.rooms.get_mut(&room).filter(|room| room.grant.is(&grant))
                     && let Does::Stands { forgets } = room.does
@@ -517,7 +517,7 @@ impl Process {
                     room.does = Does::Plays;
                 }
             }
-            Outcome::Gone { room, .. } | Outcome::Lost { room } => {
+            Progress::Gone { room, .. } | Progress::Lost { room } => {
                 if self.giving.remove(&room).is_some_and(|grant| self.has(&room, &grant)) {
                     self.leave(now, &room);
                 }
@@ -579,17 +579,17 @@ impl Process {
         let now = self.clock(scene);
         let restless = |(name, room): &(&Arc<str>, &Room)| {
             let writes = room.does == Does::Plays && durability(name) != Durability::None;
-            let kept = scene.promises.kept(name);
+            let stored = scene.promises.stored(name);
             let lags =
-                |kept: State| kept.life == room.state.life && kept.progress + 50 >= room.state.progress;
-            room.does != Does::Plays || writes && !kept.is_some_and(lags)
+                |stored: State| stored.life == room.state.life && stored.progress + 50 >= room.state.progress;
+            room.does != Does::Plays || writes && !stored.is_some_and(lags)
         };
         let why = if !self.core.is_member(now) {
             "has no lease".to_owned()
         } else if let Some(rest) = self.core.unrest().or(self.transfers.unrest()) {
             rest
         } else if let Some((name, room)) = self.rooms.iter().find(restless) {
-            format!("{name} {:?} {:?} of {:?}", room.does, room.state, scene.promises.kept(name))
+            format!("{name} {:?} {:?} of {:?}", room.does, room.state, scene.promises.stored(name))
         } else if !self.ready.is_empty() || !self.giving.is_empty() || !self.waiting.is_empty() {
             format!("{:?} {:?} {:?}", self.ready, self.giving, self.waiting)
         } else if self.depot.rooms() > self.rooms.len() {
@@ -604,6 +604,6 @@ impl Process {
 fn answer(heard: Result<Heard, Failure>) -> Result<Answer, Failure> {
     heard.map(|heard| match heard {
         Heard::Answer(answer) => answer,
-        Heard::Written(_) | Heard::Read { .. } => unreachable!("another question"),
+        Heard::Wrote(_) | Heard::Read { .. } => unreachable!("another question"),
     })
 }

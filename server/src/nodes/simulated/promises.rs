@@ -1,10 +1,10 @@
-//! What holds after every step: a room has one owner, and what is kept of it is not undone. What a Redis has
-//! forgotten that was emptied or failed over, is lost: only that is taken out of account.
+//! What holds after every step: a room has one owner, and what is stored of it is not undone. What a Redis
+//! has forgotten that was emptied or failed over, is lost: only that is taken out of account.
 
 use crate::{
     nodes::{
         ask::{Answer, Ask, Epoch, Said},
-        depot::{Outcome, simulated::State},
+        depot::{Written, simulated::State},
         model::{Keep, Model, Saved},
     },
     store::frames,
@@ -29,7 +29,7 @@ pub(super) struct Promises {
     /// Lives that went on from an earlier state, because Redis forgot who had them.
     forgotten: BTreeSet<u64>,
     /// What Redis has taken in, and how that looks there.
-    kept: BTreeMap<Arc<str>, (State, Bytes, usize)>,
+    stored: BTreeMap<Arc<str>, (State, Bytes, usize)>,
     /// The newest epochs that it has given away.
     newest: BTreeMap<Arc<str>, Epoch>,
 }
@@ -72,15 +72,15 @@ impl Promises {
         });
     }
 
-    /// A room goes on from what is kept of it. Redis had forgotten so often when that was read: if it has
+    /// A room goes on from what is stored of it. Redis had forgotten so often when that was read: if it has
     /// forgotten since who goes on with the room, who had it before may have written once more.
     pub(super) fn goes_on(&mut self, room: &str, state: State, forgets: u32) {
         self.stays(state, forgets);
-        let kept = self.kept.get(room).filter(|(kept, ..)| kept.life == state.life);
-        let kept = kept.map_or(0, |(kept, ..)| kept.progress);
-        let has_all = state.progress >= kept || forgets != self.forgets;
-        self.keep(has_all, "a room does not go on from all that is kept", || {
-            format!("{room}: {state:?} of {kept}")
+        let stored = self.stored.get(room).filter(|(stored, ..)| stored.life == state.life);
+        let stored = stored.map_or(0, |(stored, ..)| stored.progress);
+        let has_all = state.progress >= stored || forgets != self.forgets;
+        self.keep(has_all, "a room does not go on from all that is stored", || {
+            format!("{room}: {state:?} of {stored}")
         });
         self.published.insert(state.life, state.progress);
     }
@@ -100,35 +100,37 @@ impl Promises {
     pub(super) fn forgot(&mut self, redis: &Model) {
         self.forgets += 1;
         self.newest.clear();
-        let kept = |(room, saved): (&Arc<str>, &Saved)| (room.clone(), remembered(saved));
-        self.kept = redis.kept().map(kept).collect();
+        let stored = |(room, saved): (&Arc<str>, &Saved)| (room.clone(), remembered(saved));
+        self.stored = redis.stored().map(stored).collect();
     }
 
     /// What Redis has answered.
     pub(super) fn said(&mut self, redis: &Model, ask: &Ask, answer: &Answer) {
         match (ask, &answer.said) {
-            (Ask::Claim { room, .. }, Said::Ours { kept: false, .. } | Said::Nowhere) => {
-                let none = !self.kept.contains_key(room);
-                self.keep(none, "a room is kept, and nobody may go on with it", || format!("{room}"));
+            (Ask::Claim { room, .. }, Said::Ours { stored: false, .. } | Said::Nowhere) => {
+                let none = !self.stored.contains_key(room);
+                self.keep(none, "a room is stored, and nobody may go on with it", || format!("{room}"));
             }
             (Ask::Release { room, .. }, _) if redis.saved(room).is_none() => {
-                let was = self.kept.remove(room).map(|(state, ..)| state);
+                let was = self.stored.remove(room).map(|(state, ..)| state);
                 let ended = was.is_none_or(|was| self.ended.contains(&was.life));
-                self.keep(ended, "a room has not ended, and nothing is kept any more", || format!("{room}"));
+                self.keep(ended, "a room has not ended, and nothing is stored any more", || {
+                    format!("{room}")
+                });
             }
             _ => {}
         }
         match (ask, &answer.said) {
             (Ask::Claim { room, .. } | Ask::Take { room, .. }, Said::Ours { epoch, .. })
-            | (Ask::Conclude { room, .. }, Said::Kept { epoch, .. }) => self.gave(room, *epoch),
+            | (Ask::Conclude { room, .. }, Said::Stayed { epoch, .. }) => self.gave(room, *epoch),
             (_, Said::Taken(rooms)) => rooms.iter().for_each(|owned| self.gave(&owned.room, owned.epoch)),
             _ => {}
         }
-        let lost = self.kept.iter().find(|(room, (_, row, frames))| {
+        let lost = self.stored.iter().find(|(room, (_, row, frames))| {
             redis.saved(room).is_none_or(|saved| saved.row != row || saved.frames.len() != *frames)
         });
         let lost = lost.map(|(room, _)| room.clone());
-        self.keep(lost.is_none(), "what was kept is lost", || format!("{lost:?} after {ask:?}"));
+        self.keep(lost.is_none(), "what was stored is lost", || format!("{lost:?} after {ask:?}"));
     }
 
     fn gave(&mut self, room: &Arc<str>, epoch: Epoch) {
@@ -136,23 +138,23 @@ impl Promises {
         *newest = epoch.max(*newest);
     }
 
-    /// What is kept of a room may be another state now.
+    /// What is stored of a room may be another state now.
     pub(super) fn wrote(
         &mut self,
         redis: &Model,
         (room, epoch): (&Arc<str>, Epoch),
         keep: &Keep,
-        is: Outcome,
+        is: Written,
     ) {
-        if is != Outcome::Done {
+        if is != Written::Done {
             return;
         }
         let newest = self.newest.get(room).copied().unwrap_or(0);
         self.keep(epoch >= newest, "an old owner has written", || format!("{room}: {keep:?} under {epoch}"));
         let now = redis.saved(room).map(remembered);
         let before = match now.clone() {
-            Some(now) => self.kept.insert(room.clone(), now),
-            None => self.kept.remove(room),
+            Some(now) => self.stored.insert(room.clone(), now),
+            None => self.stored.remove(room),
         };
         let Some((before, ..)) = before.filter(|(before, ..)| !self.ended.contains(&before.life)) else {
             return;
@@ -163,16 +165,16 @@ impl Promises {
             }
             Some(_) | None => true,
         };
-        self.keep(!undone, "what was kept is undone", || format!("{room}: {before:?} by {keep:?}"));
+        self.keep(!undone, "what was stored is undone", || format!("{room}: {before:?} by {keep:?}"));
     }
 
-    /// What is kept of a room.
-    pub(super) fn kept(&self, room: &str) -> Option<State> {
-        self.kept.get(room).map(|(state, ..)| *state)
+    /// What is stored of a room.
+    pub(super) fn stored(&self, room: &str) -> Option<State> {
+        self.stored.get(room).map(|(state, ..)| *state)
     }
 
     pub(super) fn all_kept(&self) -> impl Iterator<Item = (&Arc<str>, State)> {
-        self.kept.iter().map(|(room, (state, ..))| (room, *state))
+        self.stored.iter().map(|(room, (state, ..))| (room, *state))
     }
 }
 

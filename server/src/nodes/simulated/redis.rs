@@ -129,7 +129,7 @@ impl Redis {
                     scene.promises.wrote(&self.model, (room, *epoch), keep, outcome);
                     outcome
                 };
-                Heard::Written(entries.iter().map(&mut write).collect())
+                Heard::Wrote(entries.iter().map(&mut write).collect())
             }
             Asks::Read(room, epoch) => {
                 let read = self.model.read(now, (room, &me, *epoch)).map(|saved| saved.cloned());

@@ -27,7 +27,7 @@ pub(super) struct Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Does {
     Plays,
-    /// It is yet to go on from what is kept.
+    /// It is yet to go on from what is stored.
     Restores,
     /// It stands still, and another node is to have it. Redis had forgotten so often before.
     Stands {
@@ -35,7 +35,7 @@ pub(super) enum Does {
     },
 }
 
-/// What of it is kept.
+/// What of it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
     None,

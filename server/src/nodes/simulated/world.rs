@@ -177,8 +177,8 @@ impl World {
         let left = scene
             .promises
             .all_kept()
-            .find(|(name, kept)| plays(name).is_none_or(|room| room.state.life != kept.life));
-        let left = left.map(|(name, kept)| format!("{name} does not go on: {kept:?}"));
+            .find(|(name, stored)| plays(name).is_none_or(|room| room.state.life != stored.life));
+        let left = left.map(|(name, stored)| format!("{name} does not go on: {stored:?}"));
         let unknown = || {
             redis.model.stray(scene.now, |node, room| {
                 nodes.iter().any(|is| is.core.me() == node && room.is_none_or(|room| !is.core.is_free(room)))

@@ -64,7 +64,7 @@ pub struct Carried {
     answers: Vec<CarriedAnswer>,
     joins_closed: bool,
     info: BTreeMap<String, String>,
-    reservations: Vec<reservations::Kept>,
+    reservations: Vec<reservations::ReservedSeat>,
     /// Whom it lets watch. (Spectators are not carried: they join again.)
     pub spectating: Spectating,
     /// What was undone, oldest first. Who has been told of what, each client knows itself: a server that
@@ -119,7 +119,7 @@ struct CarriedAnswer {
 
 /// A seat that waits for its player in a process other than the one that gave it.
 #[derive(Debug)]
-pub struct Kept {
+pub struct WaitingSeat {
     /// The seat.
     pub seat: Arc<Seat>,
     absence: Before,
@@ -169,7 +169,7 @@ impl Carried {
         })
     }
 
-    /// The same, for a recording.
+    /// What a recording begins with.
     pub fn to_start(&self) -> Start {
         let seat = |seat: &CarriedSeat| RecordedSeat {
             player: seat.player,
@@ -262,14 +262,14 @@ impl Carried {
     }
 
     /// Its seats, attached to the room of this process.
-    pub fn seats(&self, shared: &Arc<RoomShared>, limits: &Limits) -> Vec<Kept> {
-        let kept = |(index, seat): (usize, &CarriedSeat)| Kept {
+    pub fn seats(&self, shared: &Arc<RoomShared>, limits: &Limits) -> Vec<WaitingSeat> {
+        let waiting = |(index, seat): (usize, &CarriedSeat)| WaitingSeat {
             seat: Arc::new(seat.restored(shared.clone(), index, limits)),
             absence: seat.absence,
             applied: seat.applied,
             absent: seat.connected,
         };
-        self.seats.iter().enumerate().map(kept).collect()
+        self.seats.iter().enumerate().map(waiting).collect()
     }
 }
 
@@ -436,7 +436,7 @@ impl RoomCore {
 
     /// Continues where another process stopped, with `seats`, which are those of `carried`. The game is
     /// already restored.
-    pub fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
+    pub fn go_on(&mut self, carried: Carried, seats: Vec<WaitingSeat>) {
         self.tick = carried.tick();
         self.shared.tick.store(self.tick, Relaxed);
         self.take_over(carried, seats);
@@ -470,8 +470,8 @@ impl RoomCore {
     }
 
     /// Takes over everything but the tick.
-    pub(super) fn take_over(&mut self, carried: Carried, seats: Vec<Kept>) {
-        for Kept { seat, absence, applied, absent } in seats {
+    pub(super) fn take_over(&mut self, carried: Carried, seats: Vec<WaitingSeat>) {
+        for WaitingSeat { seat, absence, applied, absent } in seats {
             self.seats.keep(seat, applied, absent, absence.goes_on(self.tick));
         }
         self.seats.count_from(carried.last_player);

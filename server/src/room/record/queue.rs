@@ -46,7 +46,7 @@ pub(super) enum Job {
 
 /// Why a tick was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum NotRecorded {
     /// Too much waits.
     Behind,
     /// Nothing is written any more.
@@ -65,15 +65,15 @@ impl Queue {
     }
 
     /// Adds a tick.
-    pub(super) fn push_tick(&self, room: RoomId, tick: TickRecord) -> Result<(), Refused> {
+    pub(super) fn push_tick(&self, room: RoomId, tick: TickRecord) -> Result<(), NotRecorded> {
         let weight = weight(&tick);
         let mut waiting = self.waiting.lock();
         if waiting.closed {
-            return Err(Refused::Closed);
+            return Err(NotRecorded::Closed);
         }
         // A tick too large for any queue is taken when nothing else waits.
         if waiting.bytes > 0 && waiting.bytes.saturating_add(weight) > MOST {
-            return Err(Refused::Behind);
+            return Err(NotRecorded::Behind);
         }
         let before = waiting.bytes;
         waiting.bytes += weight;
@@ -135,13 +135,13 @@ mod tests {
             taken += 1;
         }
         assert_eq!(taken, MOST / (1 << 20) - 1);
-        assert_eq!(queue.push_tick(RoomId(1), tick(1 << 20)), Err(Refused::Behind));
+        assert_eq!(queue.push_tick(RoomId(1), tick(1 << 20)), Err(NotRecorded::Behind));
         assert!(queue.push(Job::End { room: RoomId(1), reason: EndReason::Behind, unfinished: None }));
         let mut jobs = Vec::new();
         assert!(queue.take(&mut jobs, Duration::ZERO));
         assert!(matches!(jobs.last(), Some(Job::End { .. })), "{}", jobs.len());
         assert_eq!(queue.push_tick(RoomId(1), tick(MOST)), Ok(()), "nothing waits any more");
         queue.close();
-        assert_eq!(queue.push_tick(RoomId(1), tick(1)), Err(Refused::Closed));
+        assert_eq!(queue.push_tick(RoomId(1), tick(1)), Err(NotRecorded::Closed));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         report::{LeaveReason, LostReason, Report},
     },
     room::{
-        core::{Carried, Kept},
+        core::{Carried, WaitingSeat},
         moving::{Frozen, Goes, Stands},
     },
 };
@@ -37,7 +37,7 @@ const ADRIFT: &str = "the room is no longer this node's: come back, another may 
 
 /// Where a room is on its way.
 #[derive(Debug, Default)]
-pub(super) enum Way {
+pub(super) enum Journey {
     /// It is none.
     #[default]
     Stays,
@@ -56,25 +56,25 @@ pub(super) enum Way {
 impl Shell {
     /// Whether it is not known yet which node it goes on at.
     pub(in crate::room) fn is_on_its_way(&self) -> bool {
-        matches!(self.way, Way::Frozen { .. } | Way::Ready { .. })
+        matches!(self.journey, Journey::Frozen { .. } | Journey::Ready { .. })
     }
 
     /// It is to stand still after its next tick.
     pub(in crate::room) fn freeze(&mut self, tell: oneshot::Sender<Result<Frozen, Goes>>) {
-        let stays = matches!(self.way, Way::Stays | Way::Begun { .. });
+        let stays = matches!(self.journey, Journey::Stays | Journey::Begun { .. });
         if self.ended || !stays || self.refused.is_some() || self.ending.is_some() || self.carry.is_some() {
             let _ = tell.send(Err(Goes::Busy));
             return;
         }
-        self.way = Way::Stops { since: clock::now(), tell };
+        self.journey = Journey::Stops { since: clock::now(), tell };
     }
 
     /// After a tick: stands still, if it is to.
     pub(super) fn stop_on_the_way(&mut self) {
-        let Way::Stops { .. } = self.way else { return };
+        let Journey::Stops { .. } = self.journey else { return };
         // If it does not: players may have yet to come from another node.
-        let begun = Way::Begun { since: clock::now() };
-        let Way::Stops { since, tell } = mem::replace(&mut self.way, begun) else { return };
+        let begun = Journey::Begun { since: clock::now() };
+        let Journey::Stops { since, tell } = mem::replace(&mut self.journey, begun) else { return };
         let goes = match since.elapsed() > FREEZE_LIMIT || tell.is_closed() {
             _ if self.ended || self.ending.is_some() => Some(Goes::Busy),
             true => Some(Goes::Late),
@@ -86,7 +86,7 @@ impl Shell {
         }
         let Some(mut carried) = self.guarded(|core| core.checkpoint()).flatten() else {
             if !self.ended {
-                self.way = Way::Stops { since, tell }; // the next tick may be one for it
+                self.journey = Journey::Stops { since, tell }; // the next tick may be one for it
             }
             return;
         };
@@ -95,14 +95,14 @@ impl Shell {
         let spectators = u32::try_from(self.core.spectators().len()).unwrap_or(u32::MAX);
         let stands = Stands::still(self.address.clone());
         if tell.send(Ok(Frozen { carried, due, spectators, stands })).is_ok() {
-            self.way = Way::Frozen { left: Vec::new() };
+            self.journey = Journey::Frozen { left: Vec::new() };
         }
     }
 
     /// It goes on here after all.
     pub(in crate::room) fn thaw(&mut self) {
-        if let Way::Frozen { .. } = self.way {
-            self.way = Way::Begun { since: clock::now() };
+        if let Journey::Frozen { .. } = self.journey {
+            self.journey = Journey::Begun { since: clock::now() };
         }
     }
 
@@ -111,21 +111,21 @@ impl Shell {
     pub(crate) fn is_ready(
         &mut self,
         carried: Carried,
-        seats: Vec<Kept>,
+        seats: Vec<WaitingSeat>,
         tick: u32,
         since: Instant,
         spectators: u32,
     ) {
         self.take_up(carried, seats);
         self.core.count_on_from(tick);
-        self.way = Way::Ready { since, spectators };
+        self.journey = Journey::Ready { since, spectators };
     }
 
     /// It is this node's.
     pub(in crate::room) fn begin(&mut self) {
-        if let Way::Ready { since, spectators } = self.way {
+        if let Journey::Ready { since, spectators } = self.journey {
             self.announce();
-            self.way = Way::Waits { since, until: clock::now() + HOLD, spectators };
+            self.journey = Journey::Waits { since, until: clock::now() + HOLD, spectators };
             // What the other node has written of it is of another epoch.
             self.write_checkpoint();
         }
@@ -133,14 +133,14 @@ impl Shell {
 
     /// Whether it does not tick now.
     pub(super) fn stands_still(&mut self, now: Instant) -> bool {
-        match self.way {
-            Way::Stays | Way::Stops { .. } => false,
-            Way::Frozen { .. } | Way::Ready { .. } => true,
-            Way::Waits { since, until, spectators } => {
+        match self.journey {
+            Journey::Stays | Journey::Stops { .. } => false,
+            Journey::Frozen { .. } | Journey::Ready { .. } => true,
+            Journey::Waits { since, until, spectators } => {
                 let all = self.core.absent() == 0 && self.core.spectators().len() >= spectators as usize;
                 let waits = !all && now < until;
                 if !waits {
-                    self.way = Way::Begun { since };
+                    self.journey = Journey::Begun { since };
                     let gap = now.saturating_duration_since(since);
                     self.settings.metrics.nodes.migration_gap.observe(gap);
                     let gap_ms = gap.as_millis() as u64;
@@ -148,10 +148,10 @@ impl Shell {
                 }
                 waits
             }
-            Way::Begun { since } => {
+            Journey::Begun { since } => {
                 if self.core.absent() == 0 || now.saturating_duration_since(since) >= GRACE {
                     self.settle_absent();
-                    self.way = Way::Stays;
+                    self.journey = Journey::Stays;
                 }
                 false
             }
@@ -170,7 +170,7 @@ impl Shell {
 
     /// A seat has ended: if it stands still, the other node has yet to end it.
     pub(super) fn left_on_the_way(&mut self, player: PlayerId, why: LeaveReason) {
-        if let Way::Frozen { left } = &mut self.way {
+        if let Journey::Frozen { left } = &mut self.journey {
             left.push((player, why));
         }
     }
@@ -178,14 +178,14 @@ impl Shell {
     /// It goes on at another node, or nobody knows where. Nobody is told of an end: there is none. Returns
     /// whose seats have ended since it stood still.
     pub(in crate::room) fn depart(&mut self, to: Option<Arc<wire::Moved>>) -> Vec<(PlayerId, LeaveReason)> {
-        let way = mem::take(&mut self.way);
+        let way = mem::take(&mut self.journey);
         match (to, &way) {
             (Some(to), _) => self.gone(&Close::moved(to), Some("moved")),
             // It has never been this node's.
-            (None, Way::Ready { .. }) => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT), None),
+            (None, Journey::Ready { .. }) => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT), None),
             (None, _) => self.end(CloseCode::NodeLost, ADRIFT, "node_lost"),
         }
-        if let Way::Frozen { left } = way { left } else { Vec::new() }
+        if let Journey::Frozen { left } = way { left } else { Vec::new() }
     }
 
     /// `metric`: why it has ended, if it counts.
