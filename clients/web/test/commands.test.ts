@@ -109,7 +109,7 @@ describe("commands", () => {
     await timers.advance(100);
     server.restart();
     await timers.advance(10_000);
-    const session = new URL("../../../proto/src/session/client.rs", import.meta.url);
+    const session = new URL("../../../proto/src/session/client/receive.rs", import.meta.url);
     expect(reasons).toEqual([/^const SEAT_LOST: &str = "(.+)";$/m.exec(readFileSync(session, "utf8"))![1]]);
   });
 
