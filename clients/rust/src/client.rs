@@ -81,7 +81,7 @@ impl Client {
                 self.dialing = None;
                 match dialed {
                     Ok(dialed) => self.connection.attach(dialed),
-                    Err(error) => self.connection.core_mut().handle_dial_failed(now(), error),
+                    Err(error) => self.connection.dial_failed(error),
                 }
             }
             self.poll_renewal(cx);

@@ -98,6 +98,11 @@ pub struct ClientCore {
     node: Option<wire::Moved>,
     /// Where it was sent since the last welcome.
     sent_to: Vec<String>,
+    /// The token that the server was shown last, and the one that it has refused since the last welcome.
+    shown: String,
+    refused: Option<String>,
+    /// Whether there is a login to ask for another one.
+    has_login: bool,
     /// Failed attempts in a row.
     failed: u32,
     /// The next wait is as after a first failure.
@@ -150,6 +155,9 @@ impl ClientCore {
             greeted: false,
             node: None,
             sent_to: Vec::new(),
+            shown: String::new(),
+            refused: None,
+            has_login: options.token.is_some(),
             failed: 0,
             soon: false,
             backoff: options.backoff.clone(),
@@ -331,7 +339,8 @@ impl ClientCore {
         if self.left || cause.close_code() == Some(CloseCode::Left) {
             return self.end(Disconnect::Left.into());
         }
-        if !self.welcomed || !cause.may_reconnect() {
+        let renews = self.may_renew(&cause);
+        if !self.welcomed || !(cause.may_reconnect() || renews) {
             return self.end(cause.into());
         }
         if !std::mem::take(&mut self.works) && !answered {
@@ -352,6 +361,16 @@ impl ClientCore {
         let until = now + wait;
         self.phase = Phase::Waiting { until };
         self.events.push_back(Event::Disconnected { cause, retry_at: until });
+    }
+
+    /// Whether there may be a better token than the one that was refused. A login may answer with what it has
+    /// answered before; if it does so again, it has nothing better.
+    fn may_renew(&mut self, cause: &Disconnect) -> bool {
+        if !self.has_login || cause.close_code() != Some(CloseCode::Unauthenticated) || cause.may_reconnect()
+        {
+            return false;
+        }
+        self.refused.replace(self.shown.clone()).is_none_or(|refused| refused != self.shown)
     }
 
     /// The longest wait that leaves time for several attempts before the seat is lost.
@@ -394,11 +413,13 @@ impl ClientCore {
 
     /// The next hello shows this token, which says who the player is. Empty: none.
     pub fn set_identity_token(&mut self, token: String) {
+        self.shown.clone_from(&token);
         self.session.set_identity_token(token);
     }
 
     /// Sends a fresh token, in answer to [`Event::TokenExpires`].
     pub fn renew(&mut self, token: String) {
+        self.shown.clone_from(&token);
         self.session.renew(token);
     }
 
@@ -507,7 +528,7 @@ impl ClientCore {
                     self.stats.welcome(welcome.resumed, !self.welcomed);
                     (self.rejoin, self.resuming) = (false, false);
                     self.welcomed_at = now;
-                    self.lost_at = None;
+                    (self.lost_at, self.refused) = (None, None);
                     if let Some(members) = self.members.as_mut().filter(|_| !welcome.resumed) {
                         *members = Members::default();
                     }

@@ -149,7 +149,7 @@ impl Connection {
         let node = self.core.node().cloned();
         match self.dialer.dial(options, node.as_ref()).await {
             Ok(dialed) => self.attach(dialed),
-            Err(error) => self.core.handle_dial_failed(now(), error),
+            Err(error) => self.dial_failed(error),
         }
     }
 
@@ -201,6 +201,11 @@ impl Connection {
             self.kind = transport.kind();
             self.transport = Some(transport);
         }
+    }
+
+    pub(crate) fn dial_failed(&mut self, error: DialError) {
+        self.core.set_identity_token(self.dialer.shown());
+        self.core.handle_dial_failed(now(), error);
     }
 
     /// When another connection is to be opened beside this one: [`ClientCore::poll_doubt`]. Not if it is this

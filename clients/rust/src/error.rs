@@ -44,7 +44,7 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    /// Whether to try again.
+    /// Whether to try again. (After 4514 a client that was in the room asks for another token, too.)
     pub fn may_reconnect(&self) -> bool {
         match self {
             Disconnect::Goodbye { code, .. } => code::is_reconnect(*code),
@@ -66,7 +66,8 @@ impl Disconnect {
             Disconnect::Goodbye { code, .. } | Disconnect::Transport(Closed::ByPeer { code, .. }) => *code,
             Disconnect::Transport(Closed::TooLarge { .. }) => 1009,
             Disconnect::Transport(Closed::Violation(_)) => 1002,
-            Disconnect::Transport(Closed::Lost(_)) | Disconnect::Dial(_) => 1006,
+            Disconnect::Transport(Closed::Lost(_)) => 1006,
+            Disconnect::Dial(error) => error.denied().map_or(1006, CloseCode::number),
             Disconnect::Server(ServerError::TimedOut(_)) => CloseCode::TimedOut.number(),
             Disconnect::Server(_) => CloseCode::Malformed.number(),
             Disconnect::SentInCircles { .. } => CloseCode::Moved.number(),

@@ -17,6 +17,7 @@
 //! a moment later. The winner is tried first for the next ten minutes. If it is not the preferred transport,
 //! that is logged once, as a warning, with the reason.
 
+mod denied;
 mod dial;
 mod endpoint;
 mod fetch;
@@ -39,7 +40,7 @@ pub use websocket::WebSocket;
 
 use crate::Options;
 use bytes::Bytes;
-use driftless_proto::{lane::Lane, session::Delivery, wire};
+use driftless_proto::{code::CloseCode, lane::Lane, session::Delivery, wire};
 use std::{
     fmt,
     str::FromStr,
@@ -221,7 +222,21 @@ pub enum DialError {
         /// How long the client waited.
         after: std::time::Duration,
     },
-    /// The server refused, with an HTTP status.
+    /// The server does not let this player in.
+    #[error("{address} does not let this player in ({name}): {reason}")]
+    Denied {
+        /// Host and port.
+        address: String,
+        /// [`Unauthenticated`](CloseCode::Unauthenticated): it has no good token.
+        /// [`Forbidden`](CloseCode::Forbidden): the token does not allow what it asks for.
+        code: CloseCode,
+        /// The server's word for it: `token_expired`. Over WebTransport it says only the status.
+        name: String,
+        /// For a person to read.
+        reason: String,
+    },
+    /// What answers refused otherwise, with an HTTP status: a server that cannot take anybody now, or a proxy
+    /// in its place.
     #[error("{address} refused with HTTP status {status}: {body}")]
     Refused {
         /// Host and port.
@@ -269,12 +284,31 @@ impl DialError {
     /// Whether the same address may work later.
     pub fn may_retry(&self) -> bool {
         match self {
-            DialError::Url { .. } | DialError::NotDriftless { .. } => false,
+            DialError::Url { .. } => false,
+            // Then the same token is good.
+            DialError::Denied { name, .. } => name == denied::EARLY,
+            // A proxy may answer while the server is away.
+            DialError::Refused { .. } | DialError::NotDriftless { .. } => true,
             // A server may renew its certificate, and hashes are fetched anew for each dial.
             DialError::Untrusted { .. } | DialError::Unreachable { .. } | DialError::TimedOut { .. } => true,
             DialError::NoToken { .. } | DialError::TokenTimedOut { .. } => true,
-            DialError::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
-            DialError::All(errors) => errors.iter().any(|(_, error)| error.may_retry()),
+            DialError::All(errors) => {
+                // What the server says of a player is true of all transports.
+                let mut denials = errors.iter().filter(|(_, error)| error.denied().is_some()).peekable();
+                match denials.peek() {
+                    Some(_) => denials.all(|(_, error)| error.may_retry()),
+                    None => errors.iter().any(|(_, error)| error.may_retry()),
+                }
+            }
+        }
+    }
+
+    /// With which close code the server does not let this player in. None: something else has failed.
+    pub fn denied(&self) -> Option<CloseCode> {
+        match self {
+            DialError::Denied { code, .. } => Some(*code),
+            DialError::All(errors) => errors.iter().find_map(|(_, error)| error.denied()),
+            _ => None,
         }
     }
 

@@ -7,10 +7,14 @@ use bytes::Bytes;
 use driftless_client::{
     Disconnect, Error, Event, Options, Phase, ServerError,
     proto::{code::CloseCode, session::Delivery},
-    transport::{Closed, DialError},
+    transport::{Closed, DialError, TransportKind::*},
 };
 use std::time::Duration;
 use support::pair::{Pair, options};
+
+fn denied(code: CloseCode) -> DialError {
+    DialError::Denied { address: "a:1".into(), code, name: "test".into(), reason: "test".into() }
+}
 
 fn unreachable() -> DialError {
     DialError::Unreachable { address: "a:1".into(), reason: "test".into() }
@@ -341,11 +345,58 @@ fn nonsense_from_the_server_ends_it_with_the_reason() {
 #[test]
 fn dial_errors_are_retried_only_where_that_can_help() {
     let refused = |status| DialError::Refused { address: "a:1".into(), status, body: String::new() };
-    for (error, retried) in [(refused(503), true), (refused(429), true), (refused(404), false)] {
+    let url = DialError::Url { url: "x".into(), reason: "y".into() };
+    let all = |first, second| DialError::All(vec![(Quic, first), (WebSocket, second)]);
+    for (error, retried) in [
+        (refused(503), true),
+        (refused(404), true),
+        (denied(CloseCode::Forbidden), false),
+        (all(unreachable(), denied(CloseCode::Forbidden)), false),
+        (all(unreachable(), refused(403)), true),
+        (url, false),
+    ] {
         let mut pair = Pair::joined();
         pair.core.handle_disconnected(pair.now, lost());
         pair.core.handle_dial_failed(pair.now, error);
         assert_eq!(matches!(pair.core.phase(), Phase::Waiting { .. }), retried);
+    }
+}
+
+// A login may answer with what it has answered before.
+#[test]
+fn a_refused_token_is_asked_for_again_and_is_final_if_it_is_the_same() {
+    let goodbye = || Disconnect::Goodbye {
+        code: CloseCode::Unauthenticated.number(),
+        reason: "the token has expired".into(),
+        reconnect_after: Duration::ZERO,
+    };
+    for over_quic in [false, true] {
+        let refuse = |pair: &mut Pair, token: &str| {
+            pair.core.set_identity_token(token.into());
+            match over_quic {
+                true => {
+                    assert!(pair.core.handle_connected(pair.now, Delivery::Datagram));
+                    pair.core.handle_disconnected(pair.now, goodbye());
+                }
+                false => pair.core.handle_dial_failed(pair.now, denied(CloseCode::Unauthenticated)),
+            }
+            matches!(pair.core.phase(), Phase::Waiting { .. })
+        };
+        let joined = || {
+            let mut pair = Pair::new(options().token("first"));
+            pair.settle();
+            pair.core.handle_disconnected(pair.now, lost());
+            pair
+        };
+        let mut pair = joined();
+        assert!(refuse(&mut pair, "stale") && refuse(&mut pair, ""));
+        assert!(!refuse(&mut pair, ""));
+
+        let mut pair = joined();
+        assert!(refuse(&mut pair, "early"));
+        pair.settle();
+        pair.core.handle_disconnected(pair.now, lost());
+        assert!(refuse(&mut pair, "early"), "it was good meanwhile");
     }
 }
 

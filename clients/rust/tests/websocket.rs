@@ -5,7 +5,10 @@
 mod support;
 
 use bytes::Bytes;
-use driftless_client::transport::{Closed, DialError, websocket::WebSocket};
+use driftless_client::{
+    proto::code::CloseCode,
+    transport::{Closed, DialError, websocket::WebSocket},
+};
 use std::time::Duration;
 use support::{BINARY, CLOSE, PING, PONG, Peer, TEXT, frame, listen};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
@@ -51,13 +54,13 @@ async fn server_without_the_subprotocol_is_refused() {
         let (socket, _peer) = tokio::join!(dial(&url), answer);
         let error = socket.unwrap_err();
         assert!(matches!(error, DialError::NotDriftless { .. }), "{error:?}");
-        assert!(!error.may_retry());
+        assert!(error.may_retry(), "it may be in the server's place for a while");
     }
 }
 
 #[tokio::test]
 async fn http_refusal_is_told_with_status_and_body() {
-    for (status, may_retry) in [("503 Service Unavailable", true), ("404 Not Found", false)] {
+    for status in ["503 Service Unavailable", "404 Not Found", "403 Forbidden"] {
         let (listener, url) = listen().await;
         let answer = async {
             let mut peer = Peer::accept_request(&listener).await;
@@ -68,7 +71,26 @@ async fn http_refusal_is_told_with_status_and_body() {
         let (socket, _peer) = tokio::join!(dial(&url), answer);
         let error = socket.unwrap_err();
         assert!(matches!(&error, DialError::Refused { status: s, .. } if status.starts_with(&s.to_string())));
-        assert_eq!(error.may_retry(), may_retry, "{error}");
+        assert!(error.may_retry() && error.denied().is_none(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_refusal_is_told_apart_from_a_proxys() {
+    let body = r#"{"type":"about:blank","status":401,"detail":"it has expired","code":"token_expired"}"#;
+    for (kind, denied) in [("application/problem+json", true), ("application/json", false)] {
+        let (listener, url) = listen().await;
+        let answer = async {
+            let mut peer = Peer::accept_request(&listener).await;
+            let (head, length) = ("HTTP/1.1 401 Unauthorized", body.len());
+            let text = format!("{head}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}");
+            peer.tcp.write_all(text.as_bytes()).await.unwrap();
+            peer
+        };
+        let (socket, _peer) = tokio::join!(dial(&url), answer);
+        let error = socket.unwrap_err();
+        assert_eq!(error.denied(), denied.then_some(CloseCode::Unauthenticated), "{error}");
+        assert_eq!(error.may_retry(), !denied, "{error}");
     }
 }
 

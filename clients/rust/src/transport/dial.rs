@@ -1,7 +1,7 @@
 //! Opens connections: which transports, in which order, and over which socket.
 
 use super::{
-    DialError, Endpoint, Transport, TransportKind, Trust, fetch,
+    DialError, Endpoint, Transport, TransportKind, Trust, denied, fetch,
     head_start::head_start,
     preference::Preference,
     quic::Quic,
@@ -59,6 +59,8 @@ struct Kept {
     round_trip: Option<Duration>,
     /// The fallback transport that was last logged.
     told: Option<TransportKind>,
+    /// The token that the server was shown last.
+    shown: String,
 }
 
 impl Dialer {
@@ -78,6 +80,7 @@ impl Dialer {
             Some(source) => source.clone().get(options.connect_timeout).await?,
             None => String::new(),
         };
+        self.with(|kept| kept.shown.clone_from(&token));
         let room: &[_] = &[("room", options.room.as_str()), ("kind", &options.kind)];
         let target = target.asking(&[("traceparent", &options.traceparent)]);
         let target = if token.is_empty() { target } else { target.asking(room) };
@@ -105,6 +108,11 @@ impl Dialer {
             }
             Err(errors) => Err(DialError::all(errors)),
         }
+    }
+
+    /// The token that the server was shown last.
+    pub(crate) fn shown(&self) -> String {
+        self.with(|kept| kept.shown.clone())
     }
 
     /// A round trip to the server took this long.
@@ -238,7 +246,7 @@ async fn connect_session(
     let session = Session::connect(connection, request).await.map_err(|error| match error {
         ClientError::HttpError(
             ConnectError::ErrorStatus(status) | ConnectError::ProtoError(WrongStatus(Some(status))),
-        ) => DialError::Refused { address: address.clone(), status: status.as_u16(), body: String::new() },
+        ) => refused(address.clone(), status.as_u16()),
         ClientError::Connection(error) => handshake_error(target, &error),
         error => DialError::NotDriftless { address: address.clone(), reason: error.to_string() },
     })?;
@@ -247,6 +255,15 @@ async fn connect_session(
         other => {
             Err(DialError::NotDriftless { address, reason: format!("it chose the subprotocol {other:?}") })
         }
+    }
+}
+
+/// A refusal without a body. There is no proxy between: the server itself has said it.
+fn refused(address: String, status: u16) -> DialError {
+    let (name, reason) = (status.to_string(), "the token is not good, or does not allow it".to_owned());
+    match denied::code(status) {
+        Some(code) => DialError::Denied { address, code, name, reason },
+        None => DialError::Refused { address, status, body: String::new() },
     }
 }
 

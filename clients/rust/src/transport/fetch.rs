@@ -51,10 +51,10 @@ pub(super) async fn listed(
     let answer = match Stream::connect(target, trust).await? {
         Stream::Plain(tcp) => {
             round_trip(now() - began);
-            get(&address, tcp).await
+            get(target, tcp).await
         }
         // How long its handshake took says little about the way.
-        Stream::Tls(tls) => get(&address, *tls).await,
+        Stream::Tls(tls) => get(target, *tls).await,
     };
     let answer = answer.map_err(|e| target.unreachable(e))?;
     // It may just have ended.
@@ -67,9 +67,10 @@ pub(super) async fn listed(
     read(body).map_err(|reason| DialError::NotDriftless { address, reason })
 }
 
-async fn get(address: &str, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+async fn get(target: &Target, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
     // HTTP/1.0: the body comes in one piece and ends with the connection.
-    let request = format!("GET /v1/certificate HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let (path, address) = (target.path_of("certificate"), target.address());
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     match stream.take(MAX_ANSWER).read_to_end(&mut answer).await {

@@ -106,6 +106,12 @@ impl Target {
         self
     }
 
+    /// The path of another part of the server's API: beside that where it accepts connections.
+    pub fn path_of(&self, name: &str) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("{}/v1/{name}", path.strip_suffix(CONNECT_PATH).unwrap_or_default())
+    }
+
     /// The same place with another scheme.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}{}", self.address(), self.path)
@@ -130,6 +136,9 @@ mod tests {
             target("ws://x/y?z").asking(&[("room", "a&b"), ("kind", "c")]).url("ws"),
             "ws://x:80/y?z&kind=c"
         );
+        assert_eq!(target("ws://x").path_of("a"), "/v1/a");
+        assert_eq!(target("ws://x/game/v1/connect?y=z").path_of("a"), "/game/v1/a");
+        assert_eq!(target("ws://x/elsewhere").path_of("a"), "/v1/a");
         assert_eq!(target("ws://[::1]:7777").name(), "::1");
         assert_eq!(target("ws://[::1]:7777").address(), "[::1]:7777");
     }

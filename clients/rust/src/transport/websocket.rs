@@ -20,7 +20,7 @@
 //!
 //! The subprotocol `driftless.v1` is offered and required; TCP_NODELAY is on; the library answers pings.
 
-use super::{Closed, DialError, Trust, stream::Stream, target::Target};
+use super::{Closed, DialError, Trust, denied, stream::Stream, target::Target};
 use bytes::Bytes;
 use driftless_proto::limits::SUBPROTOCOL;
 use std::{
@@ -35,7 +35,7 @@ use tungstenite::{
     client::ClientRequestBuilder,
     error::{CapacityError, ProtocolError},
     handshake::{HandshakeError, client::ClientHandshake},
-    http::Uri,
+    http::{Uri, header::CONTENT_TYPE},
     protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
 };
 
@@ -254,9 +254,13 @@ impl Write for Io {
 fn dial_error(address: String, error: Error) -> DialError {
     match error {
         Error::Http(response) => {
-            let body = response.body().as_deref().unwrap_or_default();
+            let (status, body) = (response.status().as_u16(), response.body().as_deref().unwrap_or_default());
+            let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == denied::PROBLEM);
+            if let Some(denied) = denied::read(&address, status, body).filter(|_| is_problem) {
+                return denied;
+            }
             let body = String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned();
-            DialError::Refused { address, status: response.status().as_u16(), body }
+            DialError::Refused { address, status, body }
         }
         Error::Io(e) => DialError::Unreachable { address, reason: e.to_string() },
         Error::Protocol(ProtocolError::HandshakeIncomplete) => {
