@@ -28,9 +28,9 @@ const MIN_SECRET: usize = 32;
 /// Who the bots are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TokenArgs {
-    /// For a server that wants tokens: the file of the key that signs them, of which the server has the
-    /// other half among its --token-keys: a private key in PEM (Ed25519, P-256 or RSA), or a secret for
-    /// HS256. Each bot comes as a user of its own.
+    /// For a server that wants tokens: the file of the key that signs them. A private key in PEM (Ed25519,
+    /// P-256 or RSA), whose public key is among the server's --token-keys; or a secret for HS256 that is
+    /// (secret:FILE). Each bot comes as a user of its own.
     #[arg(long, value_name = "FILE", alias = "token-secret")]
     pub token_key: Option<PathBuf>,
     /// The audience (`aud`) of these tokens, for a server with --token-audience.

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The same as [`REMEDY`], about a Redis that does not let this node in.
-const LOGIN: &str = "see that user and password are right (redis, or DRIFTLESS_REDIS in the environment), and that this user \
-                     may do what the guide says (\"More than one machine\"); all goes on by itself then";
+const LOGIN: &str = "see that user and password are right there and here (redis, or DRIFTLESS_REDIS in the environment), and \
+                     that this user may do what the guide says (\"More than one machine\")";
 
 /// One life of one node: from its first lease until it loses that. What it owns then is owned by nobody, even
 /// if the process goes on.
