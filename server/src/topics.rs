@@ -36,7 +36,7 @@ mod topic;
 mod watched;
 mod wire;
 
-pub(crate) use event::{EventKind, Message};
+pub(crate) use event::{Author, EventKind, Message};
 pub(crate) use id::{EventId, Since};
 pub(crate) use publications::{Publisher, TooManyWait};
 pub(crate) use reader::{Goodbye, Reader, Step};
@@ -376,7 +376,7 @@ mod tests {
     }
 
     pub(super) fn message() -> Message {
-        Message { text: "hi".into(), kind: None, latest: false }
+        Message { text: "hi".into(), ..Message::default() }
     }
 
     #[test]

@@ -502,6 +502,42 @@ fn a_client_publishes_over_its_connection_what_its_token_allows_and_is_told_what
     }
 }
 
+// A text may say anything.
+#[test]
+fn who_has_published_something_is_said_by_the_server_to_all_who_read_it() {
+    let server = TestServer::start(with_tokens());
+    let topics = json!({ "topics": { "read": "chat", "write": "chat" } });
+    let ann = token_with("ann|7", json!({ "name": "Ann", "topics": topics["topics"] }));
+    let cid = token_with("cid", topics);
+    let mut reader = read(&server, "/v1/topics/chat", &bearer(&cid));
+    let options = Options::new(format!("ws://{}", server.address()), "lobby");
+    let mut client = wait(Client::connect(options.token(ann.clone()))).unwrap();
+    client.read_topic("chat", "");
+    assert_eq!(said(&mut client).kind(), Kind::Begun);
+
+    let text = || "Ann: I give up".to_owned();
+    for (user, name) in [("ann|7", "Ann"), ("cid", ""), ("", "")] {
+        let said_in_game = Publish { topic: "chat".to_owned(), text: text(), ..Publish::default() };
+        match user {
+            "ann|7" => {
+                client.publish(said_in_game).unwrap();
+            }
+            "cid" => drop(http::send(server.address(), "POST", "/v1/topics/chat", &bearer(&cid), &text())),
+            _ => {
+                publish(&server, "/v1/topics/chat", &text());
+            }
+        }
+        let message = said(&mut client);
+        assert_eq!((&*message.text, &*message.user, &*message.name), ("Ann: I give up", user, name));
+        let event = reader.event();
+        let (told_user, told_name) = event.author;
+        assert_eq!(
+            (told_user.unwrap_or_default(), told_name.unwrap_or_default()),
+            (user.into(), name.into())
+        );
+    }
+}
+
 // Promise 4
 #[test]
 fn a_client_that_publishes_too_often_is_told_so_of_each() {

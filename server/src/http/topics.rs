@@ -10,7 +10,7 @@ use super::{
 use crate::{
     door::Denied,
     ground::{identity::TopicRights, tenure::Tenure},
-    topics::{CannotRead, EventKind, Message, NotPublished, Reader, Since},
+    topics::{Author, CannotRead, EventKind, Message, NotPublished, Reader, Since},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -59,7 +59,8 @@ pub(super) struct Published {
 ///
 /// The answer has no end. It begins with the id from which to go on; a new reader then gets the newest of the
 /// events that replace each other, and what is published from now on. An event `gap` says that events were
-/// missed that are no longer kept; an event `goodbye` says why the stream ends.
+/// missed that are no longer kept; an event `goodbye` says why the stream ends. What a user has published
+/// comes with two more fields, `user` and, if the token has a name, `name`.
 #[utoipa::path(get, path = "/v1/topics/{name}", tag = "topics", operation_id = "read_topic",
     security((), ("player" = []), ("operator" = [])), params(
     ("name" = String, Path, description = "The topic"),
@@ -106,9 +107,11 @@ pub(super) async fn publish(
     check_name(&name)?;
     // An operator may publish as fast as the server can.
     let of = (!state.access.is_operator(&request)).then(|| source(&state, &request));
+    let mut author = None;
     if let Some(of) = of {
         state.topics.may_publish(of).map_err(ApiError::too_often)?;
-        who(&state, &request, &name, Right::Write).await?;
+        let tenure = who(&state, &request, &name, Right::Write).await?;
+        author = tenure.map(|tenure| Author::of(tenure.identity()));
     }
     let As { event, latest } = said.into_inner();
     let kind = event.map(|name| {
@@ -118,7 +121,7 @@ pub(super) async fn publish(
     let kind = kind.transpose()?;
     let text = read_body(body).await?;
     state.may_change()?;
-    let id = state.topics.publish(&name, Message { text, kind, latest }, of).await?;
+    let id = state.topics.publish(&name, Message { text, kind, latest, author }, of).await?;
     Ok(HttpResponse::Ok().json(Published { id: id.to_string() }))
 }
 

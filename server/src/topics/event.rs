@@ -1,6 +1,7 @@
 //! What is published, and how it is sent.
 
 use super::id::EventId;
+use crate::ground::identity::Identity;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
     fmt,
@@ -13,7 +14,7 @@ const MAX_KIND: usize = 64;
 const OVERHEAD: usize = 128;
 
 /// Something to publish.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Message {
     /// What it says.
     pub(crate) text: Bytes,
@@ -21,6 +22,29 @@ pub(crate) struct Message {
     pub(crate) kind: Option<EventKind>,
     /// Whether it replaces the one before it of which the same was said.
     pub(crate) latest: bool,
+    /// Who says it. None: an operator, or the server itself.
+    pub(crate) author: Option<Author>,
+}
+
+/// The user who publishes, as the server knows it, whatever the text says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Author {
+    pub(super) user: Arc<str>,
+    /// The display name that the user's token gives.
+    pub(super) name: Option<Arc<str>>,
+}
+
+impl Author {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        Self { user: identity.user.id().clone(), name: identity.name.clone() }
+    }
+
+    /// As it was kept. None: it would say something else than who it is.
+    pub(super) fn read(user: &str, name: Option<&str>) -> Option<Self> {
+        let plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
+        let name = name.filter(|name| plain(name)).map(Into::into);
+        plain(user).then(|| Self { user: user.into(), name })
+    }
 }
 
 /// The name of a kind of event: 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`; not those of our own.
@@ -51,6 +75,7 @@ pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(super) latest: bool,
     pub(super) kind: Option<EventKind>,
+    pub(super) author: Option<Author>,
     pub(super) text: Bytes,
     /// As it is sent to all who read by HTTP.
     pub(crate) sse: Bytes,
@@ -60,13 +85,13 @@ pub(crate) struct Event {
 
 impl Event {
     pub(super) fn new(id: EventId, message: Message) -> Arc<Self> {
-        let Message { text, kind, latest } = message;
-        let sse = sse(id, kind.as_ref(), &text);
+        let Message { text, kind, latest, author } = message;
+        let sse = sse(id, kind.as_ref(), author.as_ref(), &text);
         // Mostly the one is a part of the other, which is kept once.
         let (end, length) = (sse.len().saturating_sub(2), text.len());
         let part = end.checked_sub(length).map(|start| sse.slice(start..end));
         let text = part.filter(|part| *part == text).unwrap_or(text);
-        Arc::new(Self { id, latest, kind, text, sse, wire: OnceLock::new() })
+        Arc::new(Self { id, latest, kind, author, text, sse, wire: OnceLock::new() })
     }
 
     /// As it is sent over the connections of games. `encode` makes it, for the first.
@@ -81,12 +106,19 @@ impl Event {
 }
 
 /// As the format of Server-Sent Events has it (WHATWG HTML, section 9.2.6). A line break of any kind is one
-/// of that format, and arrives as a line feed.
-fn sse(id: EventId, kind: Option<&EventKind>, text: &[u8]) -> Bytes {
+/// of that format, and arrives as a line feed. Who has published it stands in fields of our own, which the
+/// `EventSource` of a page passes over.
+fn sse(id: EventId, kind: Option<&EventKind>, author: Option<&Author>, text: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(text.len() + 96);
     out.put_slice(format!("id: {id}\n").as_bytes());
     if let Some(kind) = kind {
         out.put_slice(format!("event: {kind}\n").as_bytes());
+    }
+    if let Some(Author { user, name }) = author {
+        out.put_slice(format!("user: {user}\n").as_bytes());
+        if let Some(name) = name {
+            out.put_slice(format!("name: {name}\n").as_bytes());
+        }
     }
     for line in lines(text) {
         out.put_slice(b"data: ");
@@ -118,7 +150,7 @@ mod tests {
 
     fn text_of(kind: Option<&str>, text: &str) -> String {
         let kind = kind.map(|kind| EventKind::new(kind).unwrap());
-        let message = Message { text: text.to_owned().into(), kind, latest: false };
+        let message = Message { text: text.to_owned().into(), kind, ..Message::default() };
         String::from_utf8(Event::new(EventId { ms: 7, seq: 1 }, message).sse.to_vec()).unwrap()
     }
 
@@ -131,6 +163,16 @@ mod tests {
             text_of(None, "a\nb\r\nc\rd\n"),
             "id: 7-1\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n"
         );
+    }
+
+    #[test]
+    fn an_author_is_written_beside_the_text_and_is_nothing_but_a_name() {
+        let author = Author::read("ann", Some("Ann O."));
+        let message = Message { text: "user: bob".into(), author, ..Message::default() };
+        let event = Event::new(EventId { ms: 7, seq: 1 }, message);
+        assert_eq!(event.sse, "id: 7-1\nuser: ann\nname: Ann O.\ndata: user: bob\n\n");
+        assert_eq!(Author::read("ann\ndata: x", None), None);
+        assert_eq!(Author::read("ann", Some("a\ndata: x")), Author::read("ann", None));
     }
 
     #[test]

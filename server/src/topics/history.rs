@@ -124,7 +124,7 @@ mod tests {
 
     /// A page at 30 s that begins with the newest, of a history that began at 20 s.
     fn page(events: impl Iterator<Item = u64>) -> Page {
-        let message = || Message { text: Bytes::from_static(b"x"), kind: None, latest: false };
+        let message = || Message { text: Bytes::from_static(b"x"), ..Message::default() };
         let entries: Vec<_> = events.map(|ms| Entry::of(Event::new(id(ms), message()))).collect();
         let begun = (!entries.is_empty()).then(|| id(20_000));
         Page {

@@ -1,7 +1,7 @@
 //! What the client of a game publishes over its connection: one after the other, each answered, in order.
 
 use super::{
-    EventKind, Message, Topics,
+    Author, EventKind, Message, Topics,
     id::EventId,
     wire::{encode, topic},
 };
@@ -79,7 +79,7 @@ impl Publications {
         self.unanswered += 1;
         let Publish { topic, text, event, latest } = publish;
         let may = self.check(topics, publisher, &topic, now);
-        let said = may.and_then(|()| message(text, &event, latest));
+        let said = may.and_then(|()| message(text, &event, latest, publisher.identity));
         let task = self.task.get_or_insert_with(|| Task::start(topics.clone()));
         // The task is there for as long as this is.
         let _ = task.to.send(Publication { topic, of: publisher.source, said });
@@ -140,7 +140,7 @@ impl Task {
     }
 }
 
-fn message(text: String, event: &str, latest: bool) -> Result<Message, Refusal> {
+fn message(text: String, event: &str, latest: bool, of: &Identity) -> Result<Message, Refusal> {
     if text.len() > MAX_PUBLISH {
         return Err(("too_large", format!("a client may publish at most {MAX_PUBLISH} bytes at a time")));
     }
@@ -150,7 +150,7 @@ fn message(text: String, event: &str, latest: bool) -> Result<Message, Refusal> 
             EventKind::new(name).ok_or_else(|| ("bad_event", format!("no event can be called {name:?}")))?,
         ),
     };
-    Ok(Message { text: text.into(), kind, latest })
+    Ok(Message { text: text.into(), kind, latest, author: Some(Author::of(of)) })
 }
 
 fn answer(name: &str, published: Result<EventId, Refusal>) -> Bytes {

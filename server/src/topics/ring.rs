@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn event(ms: u64, latest: bool) -> Arc<Event> {
-        Event::new(id(ms), Message { text: Bytes::from_static(b"x"), kind: None, latest })
+        Event::new(id(ms), Message { text: Bytes::from_static(b"x"), latest, ..Message::default() })
     }
 
     fn ring(events: &[(u64, bool)], bounds: &Bounds) -> Ring {
@@ -260,7 +260,7 @@ mod tests {
                 match deed {
                     Do::Push { latest, length } => {
                         let id = ring.newest().next(published.len() as u64);
-                        let message = Message { text: vec![b'x'; length].into(), kind: None, latest };
+                        let message = Message { text: vec![b'x'; length].into(), latest, ..Message::default() };
                         ring.push(Event::new(id, message), &bounds);
                         published.push((id, latest));
                     }

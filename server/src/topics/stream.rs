@@ -1,7 +1,7 @@
 //! What is said to Redis, and what it answers: a topic is a stream. No connection, no clock.
 
 use super::{
-    event::{Event, EventKind, Message},
+    event::{Author, Event, EventKind, Message},
     id::EventId,
     ring::Bounds,
 };
@@ -14,6 +14,8 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 const TEXT: &str = "text";
 const KIND: &str = "kind";
 const LATEST: &str = "latest";
+const USER: &str = "user";
+const NAME: &str = "name";
 const BEGINS: &str = "begins";
 const AFTER: &str = "after";
 const BESIDE: &str = "beside";
@@ -79,12 +81,14 @@ pub(super) fn publish<'a>(
     most_topics: usize,
     bounds: &Bounds,
 ) -> ScriptInvocation<'a> {
-    let Message { text, kind, latest } = message;
+    let Message { text, kind, latest, author } = message;
     let kind = kind.as_ref().map(ToString::to_string).unwrap_or_default();
+    let user = author.as_ref().map_or("", |author| &*author.user);
+    let shown = author.as_ref().and_then(|author| author.name.as_deref()).unwrap_or_default();
     let mut call = publisher.key(keys.topics());
     call.arg(&keys.prefix).arg(name).arg(most_topics);
     call.arg(bounds.events).arg(bounds.bytes).arg(millis(bounds.age));
-    call.arg(&**text).arg(kind).arg(if *latest { LATEST } else { "" });
+    call.arg(&**text).arg(kind).arg(if *latest { LATEST } else { "" }).arg(user).arg(shown);
     call
 }
 
@@ -311,13 +315,16 @@ impl Entry {
 
 fn message(fields: &Value) -> Option<(Message, Before)> {
     let Value::Array(fields) = fields else { return None };
-    let mut message = Message { text: Bytes::new(), kind: None, latest: false };
+    let mut message = Message::default();
+    let (mut user, mut name) = (None, None);
     let mut before = Before::default();
     for [field, value] in fields.as_chunks::<2>().0 {
         match text(field)? {
             TEXT => message.text = Bytes::copy_from_slice(bytes(value)?),
             KIND => message.kind = EventKind::new(text(value)?),
             LATEST => message.latest = true,
+            USER => user = text(value),
+            NAME => name = text(value),
             AFTER => before.plain = Some(parsed(value)?),
             BESIDE => before.latest = Some(parsed(value)?),
             BEGINS => before.none = true,
@@ -325,6 +332,7 @@ fn message(fields: &Value) -> Option<(Message, Before)> {
             _ => {}
         }
     }
+    message.author = user.and_then(|user| Author::read(user, name));
     Some((message, before))
 }
 

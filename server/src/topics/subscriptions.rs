@@ -254,5 +254,13 @@ fn encode_event(name: &str, event: &Event) -> Bytes {
     // Publishers' texts are UTF-8; what somebody else has written to Redis may be anything.
     let text = String::from_utf8_lossy(&event.text).into_owned();
     let kind = event.kind.as_ref().map(ToString::to_string).unwrap_or_default();
-    encode(TopicMessage { id: event.id.to_string(), event: kind, text, ..topic(name) })
+    let (user, name_of) = event.author.as_ref().map(|author| (&*author.user, author.name.as_deref())).unzip();
+    encode(TopicMessage {
+        id: event.id.to_string(),
+        event: kind,
+        text,
+        user: user.unwrap_or_default().to_owned(),
+        name: name_of.flatten().unwrap_or_default().to_owned(),
+        ..topic(name)
+    })
 }

@@ -4,7 +4,8 @@
 --
 -- KEYS[1]  PREFIX:topics  sorted set: topics that have a history, by when that is over (ms)
 -- ARGV     PREFIX, topic, most topics, and of a history: most events, most bytes, age (ms); then the text, the kind
---          of event or '', and 'latest' if it replaces the one before it of which this was said
+--          of event or '', 'latest' if it replaces the one before it of which this was said, and its publisher's id
+--          and display name or ''
 --
 --   PREFIX:topic:TOPIC    stream: the history. By what an event says of those before it, a node sees whether it
 --                         has missed some that were dropped: after: the newest of those that nothing replaces;
@@ -17,6 +18,7 @@
 local call, topics, prefix, topic = redis.call, KEYS[1], ARGV[1], ARGV[2]
 local most_topics, most_events, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local age, text, kind, replaces = tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9] == 'latest'
+local user, name = ARGV[10], ARGV[11]
 local stream, history, new = prefix .. ':topic:' .. topic, prefix .. ':history:' .. topic, prefix .. ':topic:-new'
 local histories, month = prefix .. ':histories', 30 * 24 * 3600 * 1000
 local time = call('TIME')
@@ -57,6 +59,8 @@ local function say(name, value)
   fields[#fields + 1] = value
 end
 say('kind', kind ~= '' and kind)
+say('user', user ~= '' and user)
+say('name', name ~= '' and name)
 say('latest', replaces and '1')
 say('begins', not begun and '1')
 say('after', plain)

@@ -130,7 +130,7 @@ impl Watched {
         if said.as_ref() == Some(&text) {
             return;
         }
-        let message = Message { text: text.clone(), kind: None, latest: true };
+        let message = Message { text: text.clone(), latest: true, ..Message::default() };
         if said.replace(text).is_some() {
             topic.publish(now_ms, message, &BOUNDS);
         } else {

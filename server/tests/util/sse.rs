@@ -13,6 +13,8 @@ pub struct SseEvent {
     pub name: Option<String>,
     pub data: Option<String>,
     pub retry: Option<u64>,
+    /// Who has published it: the id, and the display name.
+    pub author: (Option<String>, Option<String>),
     pub comment: bool,
 }
 
@@ -87,6 +89,8 @@ impl Sse {
                 "id" => event.id = Some(value),
                 "event" => event.name = Some(value),
                 "retry" => event.retry = value.parse().ok(),
+                "user" => event.author.0 = Some(value),
+                "name" => event.author.1 = Some(value),
                 "" => event.comment = true,
                 "data" => match &mut event.data {
                     Some(data) => *data = format!("{data}\n{value}"),

@@ -508,6 +508,8 @@ export function encodeTopicMessage(message: MessageInitShape<typeof TopicMessage
   if (message.kind) writer.tag(3, 0).int32(message.kind);
   if (message.event) writer.tag(4, 2).string(message.event);
   if (message.text) writer.tag(5, 2).string(message.text);
+  if (message.user) writer.tag(6, 2).string(message.user);
+  if (message.name) writer.tag(7, 2).string(message.name);
   return writer;
 }
 
@@ -519,6 +521,8 @@ export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length?: nu
     kind: 0,
     event: "",
     text: "",
+    user: "",
+    name: "",
   };
   readFields(bytes, length, (reader, key): true | void => {
     switch (key) {
@@ -536,6 +540,12 @@ export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length?: nu
         break;
       case 42:
         message.text = reader.string();
+        break;
+      case 50:
+        message.user = reader.string();
+        break;
+      case 58:
+        message.name = reader.string();
         break;
       default:
         return true;
