@@ -193,6 +193,7 @@ pub(crate) enum MatchError {
 impl From<NotReserved> for MatchError {
     fn from(error: NotReserved) -> Self {
         match error {
+            NotReserved::Refused(JoinError::BadOptions(why)) => FactoryError::BadOptions(why).into(),
             NotReserved::Refused(why) => MatchError::Ended(why.to_string()),
             NotReserved::Silent => MatchError::Silent(error.to_string()),
         }
@@ -406,9 +407,6 @@ impl Matchmaker {
             Ok(()) => {
                 held.keep();
                 Ok(self.matched(&listed, true, &reservations))
-            }
-            Err(NotReserved::Refused(JoinError::BadOptions(why))) => {
-                Err(FactoryError::BadOptions(why).into())
             }
             Err(other) => Err(other.into()),
         }

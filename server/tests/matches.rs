@@ -6,7 +6,7 @@ mod util;
 
 use driftless_proto::{code::CloseCode, limits::Limits, wire};
 use driftless_server::{
-    Groups, MatchFunction, Proposal, Round, Server,
+    Groups, MatchFunction, Proposal, Round, Server, Ticket,
     config::{Config, Guests},
     ground::{
         id::{ConnectionId, RoomId},
@@ -461,6 +461,33 @@ fn a_match_function_may_take_its_time_and_no_room_is_made_in_vain() {
     let [ann, bob] = paths.map(|path| assigned(&server, &path));
     assert_eq!(ann["room"], bob["room"]);
     assert_eq!(server.get("/metrics").metric("driftless_rooms_created_total"), 1.0);
+}
+
+/// Has no idea of what the game takes.
+struct Unfit;
+
+impl MatchFunction for Unfit {
+    fn propose(&self, round: &Round<'_>) -> Vec<Proposal> {
+        Groups::new(2, 1).propose(round)
+    }
+    fn options(&self, _: &[Vec<Ticket>]) -> String {
+        r#"{"bots":-1}"#.to_owned()
+    }
+}
+
+#[test]
+fn tickets_of_a_match_that_the_game_refuses_are_told_why_and_wait_no_longer() {
+    let server = TestServer::of(Server::new(&games::kinds()).matching("arena", Unfit), config());
+    let paths = [(); 2].map(|()| ticket(&server, "", &json!({ "kind": "arena" })));
+    for path in paths {
+        let told = server.get(&format!("{path}?wait=20"));
+        assert_eq!((told.status, told.error_code()), (422, "bad_options".into()), "{told:?}");
+        assert!(told.body.contains("-1"), "{told:?}");
+        let mut stream = Sse::open(server.address(), &path, "accept: text/event-stream\r\n");
+        assert_eq!((stream.next().unwrap().name.as_deref(), stream.next()), (Some("refused"), None));
+        assert_eq!(server.operate("DELETE", &path, "").status, 204);
+    }
+    until("nobody waits", || server.running().metrics().matching.tickets_waiting.get() == 0);
 }
 
 #[test]

@@ -92,6 +92,9 @@ impl Factory {
         let at_once = made_with.durability == Durability::Journal && !stored;
         let room = Room::start_at(self.services.homes.common(), make, move |started, home, address| {
             let Started { game, schema, refused } = started;
+            if let Some(seed) = seed.filter(|_| refused.is_none()) {
+                info!(room = %of_room.name, kind = of_room.kind, tick_rate, seed, "room created");
+            }
             let schedule = Timetable::here().schedule(clock.instant(0), clock::now(), tick_rate);
             let after = goes_on.as_ref().map_or(0, |(carried, _, came): &(Carried, _, Option<Came>)| {
                 came.map_or(carried.tick(), |came| came.tick(carried, &schedule, clock))
@@ -120,9 +123,6 @@ impl Factory {
             shell
         });
         self.services.metrics.rooms.current.inc();
-        if let Some(seed) = seed {
-            info!(room = %shared.name, kind = shared.kind, tick_rate, seed, "room created");
-        }
         Listed { shared, room, made_with, budget: Arc::new(budget) }
     }
 

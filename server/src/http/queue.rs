@@ -29,7 +29,7 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use utoipa::ToSchema;
 
@@ -106,14 +106,29 @@ pub(super) enum TicketState {
     },
 }
 
-impl From<Look> for TicketState {
-    fn from(Look { seen, waited_ms, estimate_ms }: Look) -> Self {
+/// There is no match for a ticket, and it waits no longer.
+pub(super) struct Refused {
+    code: &'static str,
+    reason: String,
+}
+
+impl TryFrom<Look> for TicketState {
+    type Error = Refused;
+
+    fn try_from(Look { seen, waited_ms, estimate_ms }: Look) -> Result<Self, Refused> {
         match seen {
-            Seen::Waiting(_) => Self::Waiting { waited_ms, estimate_ms },
+            Seen::Waiting(_) => Ok(Self::Waiting { waited_ms, estimate_ms }),
             Seen::Matched(Assignment { room, kind, team, reservations, url, quic, .. }, expires_ms) => {
-                Self::Matched { room, kind, team, reservations, expires_ms, url, quic }
+                Ok(Self::Matched { room, kind, team, reservations, expires_ms, url, quic })
             }
+            Seen::Refused(reason) => Err(Refused { code: "bad_options", reason }),
         }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(Refused { code, reason }: Refused) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, reason)
     }
 }
 
@@ -205,7 +220,8 @@ pub(super) struct QueueParams {
 }
 
 /// What is known of a ticket; or for `Accept: text/event-stream`, what becomes of it: events `waiting`, and
-/// at last `matched` or `gone`.
+/// at last `matched`, `refused` or `gone`. A ticket whose match the game refuses is answered with 422
+/// `bad_options`.
 #[utoipa::path(get, path = "/v1/queue/{ticket}", tag = "matches", operation_id = "show_ticket", params(
     ("ticket" = String, Path, description = "The ticket"),
     ("wait" = Option<u64>, Query, maximum = 25, description = "Answer when there is a match, after so many seconds at most. Default: 0"),
@@ -223,7 +239,7 @@ pub(super) async fn show(
         let wait = Duration::from_secs(wait.min(LONGEST_WAIT));
         lease::prolong(wait + state.answer_timeout);
         let look = state.queue.look(id, wait).await?.ok_or_else(no_such_ticket)?;
-        return Ok(HttpResponse::Ok().json(TicketState::from(look)));
+        return Ok(HttpResponse::Ok().json(TicketState::try_from(look)?));
     }
     state.queue.look(id, Duration::ZERO).await?.ok_or_else(no_such_ticket)?;
     let place = reader_place(&state.queue_readers, &state, &request)?;
@@ -241,9 +257,14 @@ pub(super) async fn show(
 async fn news(ticket: &Watch, wait: Duration) -> (Bytes, Option<Duration>) {
     let (name, data, next) = match ticket.look(wait).await {
         Ok(Some(look)) => {
-            let waits = matches!(look.seen, Seen::Waiting(_));
-            let data = serde_json::to_string(&TicketState::from(look)).unwrap_or_default();
-            (if waits { "waiting" } else { "matched" }, data, waits.then_some(NEWS))
+            let text = |state: &TicketState| serde_json::to_string(state).unwrap_or_default();
+            match TicketState::try_from(look) {
+                Ok(waiting @ TicketState::Waiting { .. }) => ("waiting", text(&waiting), Some(NEWS)),
+                Ok(matched @ TicketState::Matched { .. }) => ("matched", text(&matched), None),
+                Err(Refused { code, reason }) => {
+                    ("refused", json!({ "code": code, "reason": reason }).to_string(), None)
+                }
+            }
         }
         Ok(None) => ("gone", "{}".to_owned(), None),
         // Redis does not answer: nobody knows, and the ticket waits there.
@@ -263,7 +284,7 @@ pub(super) async fn leave(
 ) -> Result<HttpResponse, ApiError> {
     let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;
     match state.queue.cancel(id).await?.ok_or_else(no_such_ticket)? {
-        Seen::Waiting(_) => Ok(HttpResponse::NoContent().finish()),
+        Seen::Waiting(_) | Seen::Refused(_) => Ok(HttpResponse::NoContent().finish()),
         Seen::Matched(..) => {
             Err(ApiError::new(StatusCode::CONFLICT, "matched", "the ticket has a match already"))
         }

@@ -46,7 +46,7 @@ struct Entry {
     until_ms: u64,
     /// Its owner is away, and it is not matched meanwhile.
     away: bool,
-    matched: Option<Assignment>,
+    decided: Option<Decision>,
 }
 
 #[derive(Debug)]
@@ -76,6 +76,42 @@ pub(crate) struct Assignment {
     pub(crate) quic: Option<String>,
 }
 
+/// What a ticket has waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Decision {
+    /// A match.
+    Match(Assignment),
+    /// It would wait for ever.
+    Refused(Refused),
+}
+
+/// Why there is no match for a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    /// For people.
+    pub(crate) refused: String,
+    /// How long that is known from the commit on, milliseconds.
+    pub(crate) lasts_ms: u64,
+}
+
+impl Decision {
+    /// How long it is known from the commit on, milliseconds: whoever asks later has lost the seat as well.
+    pub(super) fn lasts_ms(&self) -> u64 {
+        match self {
+            Self::Match(Assignment { lasts_ms, .. }) | Self::Refused(Refused { lasts_ms, .. }) => *lasts_ms,
+        }
+    }
+
+    /// As whoever looks at the ticket sees it, when it lasts for so many milliseconds more.
+    pub(super) fn seen(self, left_ms: u64) -> Seen {
+        match self {
+            Self::Match(assignment) => Seen::Matched(assignment, left_ms),
+            Self::Refused(Refused { refused, .. }) => Seen::Refused(refused),
+        }
+    }
+}
+
 /// How many there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Most {
@@ -101,6 +137,8 @@ pub(crate) enum Seen {
     Waiting(Box<Ticket>),
     /// It has a match, whose seats are kept for so many milliseconds more.
     Matched(Assignment, u64),
+    /// There is none for it, and why.
+    Refused(String),
 }
 
 /// What became of a match.
@@ -116,12 +154,12 @@ pub(crate) enum Commit {
 
 impl Entry {
     fn has_no_match(&self) -> bool {
-        self.matched.is_none()
+        self.decided.is_none()
     }
 
     /// Whether it can be matched.
     fn waits(&self, now_ms: u64) -> bool {
-        self.matched.is_none() && !self.away && self.until_ms > now_ms
+        self.decided.is_none() && !self.away && self.until_ms > now_ms
     }
 }
 
@@ -155,15 +193,15 @@ impl Desk {
         }
         self.number += 1;
         let (number, until_ms) = (self.number, now_ms + LIFE_MS);
-        self.tickets.insert(ticket.id, Entry { ticket, number, until_ms, away: false, matched: None });
+        self.tickets.insert(ticket.id, Entry { ticket, number, until_ms, away: false, decided: None });
         Ok(())
     }
 
     /// Somebody looks at a ticket, which therefore stays for so long. None: there is none.
     pub(crate) fn look(&mut self, now_ms: u64, id: TicketId, life_ms: u64) -> Option<Seen> {
         let entry = self.tickets.get_mut(&id).filter(|entry| entry.until_ms > now_ms)?;
-        Some(match &entry.matched {
-            Some(matched) => Seen::Matched(matched.clone(), entry.until_ms - now_ms),
+        Some(match &entry.decided {
+            Some(decision) => decision.clone().seen(entry.until_ms - now_ms),
             None => {
                 (entry.until_ms, entry.away) = (now_ms + life_ms, false);
                 Seen::Waiting(Box::new(entry.ticket.clone()))
@@ -184,7 +222,7 @@ impl Desk {
     pub(crate) fn decided(&mut self, now_ms: u64, ids: &[TicketId]) -> Vec<TicketId> {
         let mut waits = |id: &TicketId| {
             let entry = self.tickets.get_mut(id);
-            let entry = entry.filter(|entry| entry.matched.is_none() && entry.until_ms > now_ms);
+            let entry = entry.filter(|entry| entry.decided.is_none() && entry.until_ms > now_ms);
             entry.map(|entry| entry.away = false).is_some()
         };
         ids.iter().copied().filter(|id| !waits(id)).collect()
@@ -229,8 +267,8 @@ impl Desk {
         waiting.into_iter().map(|entry| entry.ticket.clone()).collect()
     }
 
-    /// Gives tickets their match, all or none.
-    pub(crate) fn commit(&mut self, now_ms: u64, epoch: u64, made: &[(TicketId, Assignment)]) -> Commit {
+    /// Gives tickets their match, or says that there is none: all or none.
+    pub(crate) fn commit(&mut self, now_ms: u64, epoch: u64, made: &[(TicketId, Decision)]) -> Commit {
         if self.epoch != epoch || self.lease.as_ref().is_none_or(|lease| lease.until_ms <= now_ms) {
             return Commit::LeaseLost;
         }
@@ -238,11 +276,10 @@ impl Desk {
         if !made.iter().all(|(id, _)| waits(id)) {
             return Commit::Gone;
         }
-        for (id, assignment) in made {
+        for (id, decision) in made {
             if let Some(entry) = self.tickets.get_mut(id) {
-                // Whoever asks later has lost the seat as well.
-                entry.until_ms = now_ms + assignment.lasts_ms;
-                entry.matched = Some(assignment.clone());
+                entry.until_ms = now_ms + decision.lasts_ms();
+                entry.decided = Some(decision.clone());
             }
         }
         Commit::Done

@@ -1,7 +1,7 @@
 //! Where tickets lie: here, or for several servers together in Redis.
 
 use super::{
-    desk::{Assignment, Commit, Desk, Most, NotTaken, Seen},
+    desk::{Commit, Decision, Desk, Most, NotTaken, Seen},
     queue::unix_ms,
     remote::Remote,
     ticket::{Ticket, TicketId},
@@ -96,11 +96,7 @@ impl Desks {
         }
     }
 
-    pub(super) async fn commit(
-        &self,
-        epoch: u64,
-        made: &[(TicketId, Assignment)],
-    ) -> Result<Commit, DeskAway> {
+    pub(super) async fn commit(&self, epoch: u64, made: &[(TicketId, Decision)]) -> Result<Commit, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().commit(unix_ms(), epoch, made)),
             Desks::Remote(remote) => remote.commit(epoch, made).await,

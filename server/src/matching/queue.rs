@@ -2,7 +2,7 @@
 
 use super::{
     MatchError, Matchmaker,
-    desk::{Assignment, Commit, LIFE_MS, Most, NotTaken, Seen, WATCHED_LIFE_MS},
+    desk::{Assignment, Commit, Decision, LIFE_MS, Most, NotTaken, Refused, Seen, WATCHED_LIFE_MS},
     desks::{DeskAway, Desks},
     function::{MatchFunction, Proposal, Round, possible},
     groups::Groups,
@@ -369,6 +369,9 @@ impl Queue {
                     let until = unix_ms() + ASIDE_MS;
                     self.aside.lock().extend(teams.iter().flatten().map(|ticket| (ticket.id, until)));
                 }
+                if let MatchError::Factory(FactoryError::BadOptions(_)) = error {
+                    return self.refuse(epoch, kind, &teams, &error).await;
+                }
                 return warn!(kind, %error, "there is no room for a match: its tickets wait");
             }
         };
@@ -385,7 +388,7 @@ impl Queue {
                 url: reserved.at.as_ref().map(|at| at.url.clone()),
                 quic: reserved.at.as_ref().and_then(|at| at.quic.clone()),
             };
-            (ticket.id, assignment)
+            (ticket.id, Decision::Match(assignment))
         };
         let made: Vec<_> = with_teams.zip(&seats).map(assigned).collect();
         match self.desks.commit(epoch, &made).await {
@@ -402,6 +405,16 @@ impl Queue {
             }
             // They may have it. If not, the seats are free at their deadline.
             Err(DeskAway(why)) => warn!(why, "it is unknown whether a match was made"),
+        }
+    }
+
+    /// Says that there is no match for these, whom the game would refuse again and again.
+    async fn refuse(&self, epoch: u64, kind: &str, teams: &[Vec<Ticket>], why: &MatchError) {
+        warn!(kind, %why, "a match is refused, and its tickets: do options() of the match function fit the game?");
+        let refused = || Decision::Refused(Refused { refused: why.to_string(), lasts_ms: LIFE_MS });
+        let all: Vec<_> = teams.iter().flatten().map(|ticket| (ticket.id, refused())).collect();
+        if let Ok(Commit::Done) = self.desks.commit(epoch, &all).await {
+            self.waiters.tell(&all.iter().map(|(id, _)| *id).collect::<Vec<_>>());
         }
     }
 

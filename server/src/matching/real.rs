@@ -1,7 +1,7 @@
 //! The desk in a real Redis does what its model does.
 
 use super::{
-    desk::{Assignment, Commit, Desk, LIFE_MS, Most, NotTaken, Seen},
+    desk::{Assignment, Commit, Decision, Desk, LIFE_MS, Most, NotTaken, Refused, Seen},
     remote::Remote,
     ticket::{Ticket, TicketId},
 };
@@ -90,8 +90,12 @@ fn ticket(id: u128, user: Option<u8>, which: bool) -> Ticket {
     ticket
 }
 
-fn assigned(ids: &[u128]) -> Vec<(TicketId, Assignment)> {
-    let assigned = |id: &u128| {
+fn decided(ids: &[u128]) -> Vec<(TicketId, Decision)> {
+    let decided = |id: &u128| {
+        if id.is_multiple_of(3) {
+            let refused = Refused { refused: "bad options".into(), lasts_ms: LASTS_MS };
+            return (TicketId::numbered(*id), Decision::Refused(refused));
+        }
         let assignment = Assignment {
             room: "match".into(),
             kind: "arena".into(),
@@ -101,9 +105,9 @@ fn assigned(ids: &[u128]) -> Vec<(TicketId, Assignment)> {
             url: None,
             quic: Some("host:1".into()),
         };
-        (TicketId::numbered(*id), assignment)
+        (TicketId::numbered(*id), Decision::Match(assignment))
     };
-    ids.iter().map(assigned).collect()
+    ids.iter().map(decided).collect()
 }
 
 /// Time goes on in the real one.
@@ -141,7 +145,7 @@ fn model(desk: &mut Desk, ask: &Ask, newest: u64) -> Answer {
         }
         Ask::Waiting(which) => Answer::Waiting(desk.waiting(0, kind(*which))),
         Ask::Commit { back, ids } => {
-            Answer::Committed(desk.commit(0, newest.saturating_sub(*back), &assigned(ids)))
+            Answer::Committed(desk.commit(0, newest.saturating_sub(*back), &decided(ids)))
         }
     }
 }
@@ -168,7 +172,7 @@ async fn real(desk: &Remote, ask: &Ask, newest: u64) -> Answer {
         }
         Ask::Waiting(which) => Answer::Waiting(desk.waiting(kind(*which)).await.unwrap()),
         Ask::Commit { back, ids } => {
-            let made = assigned(ids);
+            let made = decided(ids);
             Answer::Committed(desk.commit(newest.saturating_sub(*back), &made).await.unwrap())
         }
     }
@@ -227,12 +231,13 @@ fn tickets_and_leases_in_redis_are_over_when_their_time_is() {
         assert_eq!(desk.lead("b", short).await.unwrap(), None);
         desk.add(&ticket(1, None, true), MOST).await.unwrap().unwrap();
         tokio::time::sleep(2 * short).await;
-        assert_eq!(desk.commit(first, &assigned(&[1])).await.unwrap(), Commit::LeaseLost);
+        assert_eq!(desk.commit(first, &decided(&[1])).await.unwrap(), Commit::LeaseLost);
         let second = desk.lead("b", Duration::from_secs(60)).await.unwrap().unwrap();
         assert!(second > first, "a slow server's match does not count");
-        assert_eq!(desk.commit(first, &assigned(&[1])).await.unwrap(), Commit::LeaseLost);
-        let mut soon = assigned(&[1]);
-        soon[0].1.lasts_ms = 200;
+        assert_eq!(desk.commit(first, &decided(&[1])).await.unwrap(), Commit::LeaseLost);
+        let mut soon = decided(&[1]);
+        let Decision::Match(assignment) = &mut soon[0].1 else { panic!("a match") };
+        assignment.lasts_ms = 200;
         assert_eq!(desk.commit(second, &soon).await.unwrap(), Commit::Done);
         assert!(matches!(desk.look(TicketId::numbered(1), LIFE_MS).await.unwrap(), Some(Seen::Matched(..))));
         tokio::time::sleep(Duration::from_millis(300)).await;

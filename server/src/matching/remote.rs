@@ -1,7 +1,7 @@
 //! The desk of several servers: a script in Redis, which does each thing in one step.
 
 use super::{
-    desk::{Assignment, Commit, LIFE_MS, Most, NotTaken, Seen},
+    desk::{Commit, Decision, LIFE_MS, Most, NotTaken, Seen},
     desks::DeskAway,
     ticket::{Ticket, TicketId},
 };
@@ -96,15 +96,11 @@ impl Remote {
         }
     }
 
-    pub(super) async fn commit(
-        &self,
-        epoch: u64,
-        made: &[(TicketId, Assignment)],
-    ) -> Result<Commit, DeskAway> {
-        let lasts = made.iter().map(|(_, assignment)| assignment.lasts_ms).max().unwrap_or_default();
+    pub(super) async fn commit(&self, epoch: u64, made: &[(TicketId, Decision)]) -> Result<Commit, DeskAway> {
+        let lasts = made.iter().map(|(_, decision)| decision.lasts_ms()).max().unwrap_or_default();
         let mut arguments = vec![epoch.to_string(), lasts.to_string()];
-        for (id, assignment) in made {
-            arguments.extend([id.to_string(), text_of(assignment)?]);
+        for (id, decision) in made {
+            arguments.extend([id.to_string(), text_of(decision)?]);
         }
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let answer = self.ask("commit", &arguments).await?;
@@ -139,10 +135,7 @@ fn seen(answer: &[String]) -> Result<Option<Seen>, DeskAway> {
         "waiting" => serde_json::from_str(says).map(Seen::Waiting).ok(),
         "matched" => {
             let left = answer.get(2).and_then(|left| left.parse().ok());
-            serde_json::from_str(says)
-                .ok()
-                .zip(left)
-                .map(|(assignment, left)| Seen::Matched(assignment, left))
+            serde_json::from_str::<Decision>(says).ok().zip(left).map(|(decision, left)| decision.seen(left))
         }
         _ => None,
     };

@@ -2,7 +2,7 @@
 //! is matched twice, and none is lost.
 
 use super::{
-    desk::{Assignment, Commit, Desk, LIFE_MS, Most, NotTaken, Seen},
+    desk::{Assignment, Commit, Decision, Desk, LIFE_MS, Most, NotTaken, Seen},
     function::{Backfill, MatchFunction, Proposal, Round, possible},
     groups::Groups,
     open_room::tests::room,
@@ -220,7 +220,10 @@ fn a_source_waits_for_no_more_players_than_may_play_from_there() {
     desk.add(0, of(3, 4, there), most).unwrap();
     // With a match as without one, until its seats are over.
     let epoch = desk.lead(0, "a", LEASE_MS).unwrap();
-    assert_eq!(desk.commit(0, epoch, &[(TicketId::numbered(1), assignment())]), Commit::Done);
+    assert_eq!(
+        desk.commit(0, epoch, &[(TicketId::numbered(1), Decision::Match(assignment()))]),
+        Commit::Done
+    );
     assert_eq!(desk.add(1, of(4, 1, here), most), Err(NotTaken::SourceFull));
     desk.cancel(1, TicketId::numbered(2)).unwrap();
     desk.add(1, of(4, 1, here), most).unwrap();
@@ -410,6 +413,7 @@ impl World {
             Some(Seen::Matched(assignment, left)) => {
                 assert_eq!(Some(&(assignment.clone(), self.now_ms + left)), self.assigned.get(&id));
             }
+            Some(Seen::Refused(why)) => panic!("nobody has refused {id:?}: {why}"),
             None => {
                 let over = self.assigned.get(&id).is_some_and(|(_, until)| self.now_ms >= *until);
                 assert!(self.cancelled.contains(&id) || over || forgotten, "{id:?} is lost");
@@ -434,7 +438,11 @@ impl World {
             }
             At::Proposed { epoch, matches } => {
                 for made in matches {
-                    if self.desk.commit(self.now_ms, epoch, &made) == Commit::Done {
+                    let decided = |(id, assignment): &(TicketId, Assignment)| {
+                        (*id, Decision::Match(assignment.clone()))
+                    };
+                    let decided: Vec<_> = made.iter().map(decided).collect();
+                    if self.desk.commit(self.now_ms, epoch, &decided) == Commit::Done {
                         let leads = self
                             .led
                             .as_ref()
@@ -553,7 +561,7 @@ fn who_has_lost_the_answer_takes_another_ticket_and_nobody_is_matched_with_the_l
     // Of a match that she has not heard of, she may still; but it keeps her from no other one.
     let epoch = desk.lead(1_000, "a", LEASE_MS).unwrap();
     let assignment = assignment();
-    assert_eq!(desk.commit(1_000, epoch, &[(other, assignment.clone())]), Commit::Done);
+    assert_eq!(desk.commit(1_000, epoch, &[(other, Decision::Match(assignment.clone()))]), Commit::Done);
     desk.add(2_000, of_ann(4, "arena"), most(3)).unwrap();
     assert_eq!(desk.look(3_000, other, LIFE_MS), Some(Seen::Matched(assignment, 8_000)));
     // That match is over by now.

@@ -34,7 +34,12 @@ fn streams() -> Vec<(&'static str, &'static str, Events)> {
         (
             "/v1/queue/{ticket}",
             "get",
-            vec![("waiting", of("TicketState")), ("matched", of("TicketState")), ("gone", object(&[]))],
+            vec![
+                ("waiting", of("TicketState")),
+                ("matched", of("TicketState")),
+                ("refused", object(&["code", "reason"])),
+                ("gone", object(&[])),
+            ],
         ),
         (
             "/v1/stream",
