@@ -107,6 +107,8 @@ mod documents {
     struct RoomsThatSurvive;
     #[doc = include_str!("../guide/60-testing.md")]
     struct Testing;
+    #[doc = include_str!("../guide/65-rust-client.md")]
+    struct RustClient;
     #[doc = include_str!("../guide/70-load-testing.md")]
     struct LoadTesting;
     #[doc = include_str!("../guide/82-identity.md")]
