@@ -107,7 +107,7 @@ const ADVICE: Record<number, string> = {
     "Many players or connections come from this network; wait, or ask the server's operator to raise the limit.",
   [CloseCode.JoinsClosed]: "Join another room, or wait; the SDK tries again.",
   [CloseCode.TokenExpired]: "The SDK asks for a fresh token; give connect an identity that gets one.",
-  [CloseCode.NoSuchRoom]: "Wait until somebody plays there; the SDK tries again.",
+  [CloseCode.NoSuchRoom]: "Connect again when somebody plays there.",
   [CloseCode.Moved]: "Nothing; the SDK goes to the other node.",
   [CloseCode.NodeLost]: "Wait; the SDK comes back, perhaps to another room of this name.",
   [CloseCode.RegistryUnavailable]:

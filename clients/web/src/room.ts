@@ -235,7 +235,7 @@ export class Room<
     return this.core.session.welcome?.user ?? "";
   }
 
-  /** The room's name. */
+  /** The room's name. (The player's own is among its `members`, by `user`.) */
   get name(): string {
     return this.core.session.welcome?.room ?? "";
   }

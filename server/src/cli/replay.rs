@@ -66,7 +66,9 @@ fn told(name: &str, header: &RecordingHeader, verdict: &Verdict) -> Replayed {
 /// How an incomplete recording ends.
 fn ending(why: Option<EndReason>) -> &'static str {
     match why {
-        None => "without its end marker (its server was killed, or stopped while the disk was full)",
+        None => {
+            "without its end marker (its room still runs, or its server was killed, or stopped while the disk was full)"
+        }
         Some(EndReason::Behind) => "because the disk was too slow",
         Some(EndReason::Quota) => "because record_quota was used up",
         Some(EndReason::Unwritable) => "because the disk could not be written",
