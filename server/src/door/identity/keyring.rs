@@ -184,7 +184,10 @@ impl Asked<'_> {
     /// Waits until one more source has been read. False: all have been, or it takes too long.
     pub(crate) async fn next(&mut self) -> bool {
         let waits_for = self.waits_for.len();
-        while waits_for > 0 {
+        if waits_for == 0 {
+            return false;
+        }
+        loop {
             let mut failed = false;
             self.waits_for.retain(|(source, reads)| {
                 let state = source.state.lock();
@@ -200,10 +203,9 @@ impl Asked<'_> {
             if !timeout_at(self.until.into(), self.read.changed()).await.is_ok_and(|changed| changed.is_ok())
             {
                 self.may_ask_in(SOONEST);
-                break;
+                return false;
             }
         }
-        false
     }
 
     /// When there may be other keys, if not all sources have said what they have.
