@@ -60,7 +60,7 @@
 //! - Redis is cut off from its replicas, goes on answering some nodes, and a replica takes its place for
 //!   others. `redis_replicas` = 1 or more prevents it: then a lease counts only if so many replicas have it;
 //! - Redis removes keys to save memory (`maxmemory-policy` other than
-//!   `noeviction`).
+//!   `noeviction`, without which a node's health is red).
 //!
 //! A state that was published in time may still be sent after the end, if the process is stopped in between.
 //!

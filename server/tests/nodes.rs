@@ -68,6 +68,23 @@ fn a_node_that_has_had_no_lease_yet_is_not_ready() {
     assert_eq!((ready.status, &json(&ready)["failing"]), (503, &serde_json::json!(["lease"])));
 }
 
+// Leases and rooms are such keys.
+#[test]
+fn a_redis_that_removes_keys_when_it_is_full_is_not_well() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let follows = |rule: &str| {
+        let said = redis.says(&format!("CONFIG SET maxmemory-policy {rule}"));
+        assert_eq!(said.as_deref(), Some("+OK\r\n"));
+    };
+    until("it has settled", || server.get("/healthz").status == 200);
+    redis.memory(1 << 30);
+    follows("volatile-lru");
+    until("it is said", || json(&server.get("/healthz"))["failing"] == serde_json::json!(["redis"]));
+    follows("noeviction");
+    until("it keeps them all", || server.get("/healthz").status == 200);
+}
+
 // Promise 10
 #[test]
 fn a_client_that_knocks_anywhere_gets_to_the_room() {

@@ -69,6 +69,8 @@ pub(super) struct Answer {
     pub generation: Generation,
     /// How long nothing is claimed yet, because Redis may have forgotten something.
     pub settling: Duration,
+    /// The rule by which it removes keys to save memory, if it does: told with each renewal.
+    pub removes: Option<Arc<str>>,
     pub said: Said,
 }
 

@@ -102,6 +102,8 @@ pub(super) struct Keeper {
     asked: FuturesUnordered<LocalBoxFuture<'static, Heard>>,
     left: Vec<oneshot::Sender<()>>,
     told_to_wait: u32,
+    /// The rule by which Redis removes keys to save memory, if it does.
+    removes: Option<Arc<str>>,
     transfers: Transfers,
     /// Those who give rooms to other nodes.
     giving: HashMap<Arc<str>, oneshot::Sender<Given>>,
@@ -163,6 +165,7 @@ impl Keeper {
             asked: FuturesUnordered::new(),
             left: Vec::new(),
             told_to_wait: 0,
+            removes: None,
             transfers: Transfers::default(),
             giving: HashMap::new(),
             taking: HashMap::new(),
@@ -263,13 +266,22 @@ impl Keeper {
             let is_new = |was: &mut Option<_>| was.replace(generation.clone()).as_ref() != Some(generation);
             self.around.generation.send_if_modified(is_new);
         }
+        if let (Ask::Renew { .. }, Ok(answer)) = (&question.ask, &answer) {
+            self.removes.clone_from(&answer.removes);
+        }
         match &answer {
             Ok(answer) if answer.settling > Duration::ZERO => self.around.redis.fails(format!(
                 "Redis was started, emptied or replaced: for {} ms, rooms that are not here cannot be found or made; \
                  that passes by itself",
                 answer.settling.as_millis()
             )),
-            Ok(_) => self.around.redis.is_well(),
+            Ok(_) => match &self.removes {
+                Some(policy) => self.around.redis.fails(format!(
+                    "Redis removes keys when it is full (maxmemory-policy {policy}), and with them leases and \
+                     rooms, which then end: set maxmemory-policy noeviction"
+                )),
+                None => self.around.redis.is_well(),
+            },
             Err(failure) => self.around.redis.fails(format!("{failure}: {}", failure.remedy())),
         }
         match &question.ask {

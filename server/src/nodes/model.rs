@@ -291,7 +291,7 @@ impl Model {
         let settling = settles.saturating_sub(now);
         let said = self.say(now, settling, me, node, ask);
         let generation = Generation(format!("{} {settles:?}", self.run).into());
-        Answer { generation, settling, said }
+        Answer { generation, settling, removes: None, said }
     }
 
     fn say(&mut self, now: Time, settling: Duration, me: &Incarnation, node: &Node, ask: &Ask) -> Said {

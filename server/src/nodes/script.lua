@@ -140,6 +140,13 @@ local function life(step)
   return origin and origin .. '-' .. string.format('%.0f', number + step)
 end
 
+-- The rule by which Redis removes keys to save memory: what was agreed on would be forgotten. '': it removes none.
+local function removes()
+  local memory = call('INFO', 'memory')
+  local policy = string.match(memory, 'maxmemory_policy:(%S+)') or 'noeviction'
+  return (policy == 'noeviction' or string.match(memory, 'maxmemory:0%s')) and '' or policy
+end
+
 if operation == 'renew' then -- what it says of itself, whether it had a lease
   if ARGV[6] == 'had' then
     -- It may have come late: then the life after this one has begun.
@@ -155,7 +162,7 @@ if operation == 'renew' then -- what it says of itself, whether it had a lease
   -- for longer than for a room that just stops.
   local older = ARGV[6] ~= 'had' and life(-1)
   if older then call('PEXPIRE', lease(older), math.floor(ttl / 8), 'LT') end
-  return answer('done')
+  return answer('done', removes())
 elseif operation == 'nodes' then
   local all = {}
   for _, node in ipairs(call('SMEMBERS', nodes)) do

@@ -7,7 +7,7 @@ use super::{
 };
 use bytes::Bytes;
 use redis::Value;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The script. It is loaded once and called by its hash, which changes with it: nodes of different versions
 /// each call their own.
@@ -134,7 +134,12 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
     let [generation, settling, word, rest @ ..] = &*texts else { return Err(nonsense()) };
     let settling = Duration::from_millis(settling.parse().map_err(|_| nonsense())?);
     let node = |text: &String| serde_json::from_str::<Node>(text).ok();
+    let mut removes = None;
     let said = match (word.as_str(), rest) {
+        ("done", [policy]) => {
+            removes = Some(policy.as_str().into()).filter(|policy: &Arc<str>| !policy.is_empty());
+            Said::Done
+        }
         ("done", _) => Said::Done,
         ("lease", [theirs]) => Said::OtherLease(millis(theirs)),
         ("lost", _) => Said::Lost,
@@ -173,7 +178,7 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
         }
         _ => return Err(nonsense()),
     };
-    Ok(Answer { generation: Generation(generation.as_str().into()), settling, said })
+    Ok(Answer { generation: Generation(generation.as_str().into()), settling, removes, said })
 }
 
 /// What a Redis has sent, as an answer.
