@@ -133,6 +133,13 @@ fn operators_see_all_nodes_and_make_rooms_that_are_nowhere_else() {
     assert_eq!(made.status, 201, "{}", made.body);
     let again = make(&b);
     assert_eq!((again.status, json(&again)["code"].as_str().unwrap()), (409, "room_elsewhere"));
+    for (method, path) in [("GET", ""), ("DELETE", ""), ("GET", "/state"), ("DELETE", "/players/1")] {
+        let refused = b.operate(method, &format!("/v1/rooms/hall{path}"), "");
+        let code = (refused.status, refused.error_code());
+        assert_eq!(code, (409, "room_elsewhere".to_owned()), "{method} {path}");
+        let nowhere = b.operate(method, &format!("/v1/rooms/attic{path}"), "");
+        assert_eq!((nowhere.status, nowhere.error_code()), (404, "no_such_room".to_owned()));
+    }
     // What has ended here can be made there.
     assert_eq!(a.operate("DELETE", "/v1/rooms/hall", "").status, 204);
     until("it is free", || make(&b).status == 201);

@@ -1,6 +1,6 @@
 //! Operators' actions: drain the server, close a room, remove a player.
 
-use super::{ApiError, HttpState, access::Operator};
+use super::{ApiError, HttpState, access::Operator, rooms};
 use crate::{
     ground::drain::Step,
     room::{CloseRoom, Kick},
@@ -74,7 +74,7 @@ pub(super) async fn close_room(
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let listed = rooms::find(&state, &name).await?;
     state.may_change()?;
     info!(room = %name, "an operator closed the room");
     listed.room.send(CloseRoom).await.map_err(|_| ApiError::no_such_room(&name))?;
@@ -92,7 +92,7 @@ pub(super) async fn kick(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, player) = path.into_inner();
-    let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let listed = rooms::find(&state, &name).await?;
     let number = player.parse().map_err(|_| ApiError::no_such_player(&name, &player))?;
     state.may_change()?;
     let kick = Kick { player: number, code: CloseCode::Kicked, reason: KICKED.to_owned() };

@@ -1,6 +1,6 @@
 //! The contents of a room, whatever its game is.
 
-use super::{ApiError, HttpState, access::Operator};
+use super::{ApiError, HttpState, access::Operator, rooms};
 use crate::{
     ground::published::Published,
     room::inspect::{Inspect, Inspected, SeatView},
@@ -92,7 +92,7 @@ pub(super) async fn state(
     asked: web::Query<InspectParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let room = rooms::find(&state, &name).await?;
     let inspected = room.room.send(Inspect).await.map_err(|_| ApiError::no_such_room(&name))?;
     let player = asked.player.as_deref().map(|player| {
         let number = player.parse().ok().filter(|number| inspected.seats.iter().any(|s| s.player == *number));

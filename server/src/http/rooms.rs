@@ -1,8 +1,12 @@
 //! Listing, showing and making rooms.
 
 use super::{ApiError, HttpState, access::Operator, body::Object, matching::may_look, page::Limit};
-use crate::{factory::RoomSpec, registry::RoomSummary};
+use crate::{
+    factory::{FactoryError, RoomSpec},
+    registry::{Listed, RoomSummary},
+};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
+use driftless_proto::names::is_room_name;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
@@ -51,9 +55,23 @@ pub(super) async fn show(
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.registry.get(&name);
-    room.map(|room| HttpResponse::Ok().json(RoomSummary::of(&room.shared)))
-        .ok_or_else(|| ApiError::no_such_room(&name))
+    let room = find(&state, &name).await?;
+    Ok(HttpResponse::Ok().json(RoomSummary::of(&room.shared)))
+}
+
+/// The room with this name. If it is on another node, the error says where.
+pub(super) async fn find(state: &HttpState, name: &str) -> Result<Listed, ApiError> {
+    if let Some(listed) = state.registry.get(name) {
+        return Ok(listed);
+    }
+    let Some(nodes) = state.nodes.as_ref().filter(|_| is_room_name(name)) else {
+        return Err(ApiError::no_such_room(name));
+    };
+    Err(match nodes.find(name).await {
+        Ok(Some(node)) => FactoryError::Elsewhere(Box::new(node)).into(),
+        Ok(None) => ApiError::no_such_room(name),
+        Err(unavailable) => FactoryError::Unavailable(unavailable).into(),
+    })
 }
 
 /// Makes a room, for operators or for everybody. The body must be declared as JSON, which a foreign web page
