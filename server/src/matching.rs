@@ -445,7 +445,8 @@ impl Matchmaker {
         };
         let mut fitting: Vec<_> = rooms.iter().filter(fits).collect();
         fitting.sort_by_key(|elsewhere| (elsewhere.room.free, &elsewhere.room.name));
-        for elsewhere in fitting.into_iter().take(ASKED_ELSEWHERE) {
+        let answering = fitting.into_iter().filter(|elsewhere| !others.is_silent(&elsewhere.server));
+        for elsewhere in answering.take(ASKED_ELSEWHERE) {
             match others.keep(elsewhere, reservations.to_vec()).await {
                 Ok(Some(room)) => {
                     let tokens = reservations.iter().map(|reservation| reservation.token).collect();

@@ -137,6 +137,22 @@ fn whoever_resets_its_request_has_what_it_has_asked_for() {
     }
 }
 
+// It is known to be gone only when it has said nothing for seconds.
+#[test]
+fn a_server_that_does_not_answer_is_not_asked_again_for_each_who_wants_a_match() {
+    let redis = Redis::start();
+    let frozen = Frozen::beside(&redis);
+    let server = TestServer::start(node_of(&redis));
+    let knows = || !server.get("/v1/lobby").json()["rooms"].as_array().unwrap().is_empty();
+    until("it knows of the room", knows);
+    let wanted = json!({ "kind": "arena", "create": false });
+    let ask = || assert_eq!(post(&server, "/v1/match", &wanted).error_code(), "no_match");
+    ask();
+    assert_eq!(frozen.letters(), 1);
+    ask();
+    assert_eq!(frozen.letters(), 1);
+}
+
 #[test]
 fn rooms_of_other_servers_are_found_while_redis_is_full() {
     let redis = Redis::start();

@@ -10,7 +10,7 @@
 
 use super::{START_LIMIT, desks::DeskAway, open_room::OpenRoom, remote::ANSWER};
 use crate::{
-    clock::millis,
+    clock::{self, millis},
     ground::{reservation::Reservation, source::Source},
     nodes::{Failure, Way},
 };
@@ -24,7 +24,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -39,7 +39,7 @@ pub(super) const COUNTS: Duration = Duration::from_millis(3_500);
 /// Most rooms of a server that others learn of: those with the fewest free seats.
 const MOST: usize = 500;
 /// How long a server may take to keep seats, the way of the letter and of the answer included.
-const REPLY: Duration = Duration::from_secs(2);
+const REPLY: Duration = Duration::from_secs(1);
 /// The same to make a room.
 const REPLY_OF_MAKER: Duration = START_LIMIT.saturating_add(REPLY);
 /// Letters that are answered at a time, and that wait for that: others are not.
@@ -58,6 +58,9 @@ pub(super) struct Others {
     cut_off: AtomicBool,
     /// Those who wait for an answer, by their letters.
     asked: Mutex<HashMap<String, oneshot::Sender<Option<OpenRoom>>>>,
+    /// Servers that have not answered in time, and since when. Nobody waits for them again until it would
+    /// show that they are gone.
+    silent: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
 /// What they have said a moment ago.
@@ -87,7 +90,7 @@ pub(super) struct RemoteRoom {
     /// It has just gone from there to another one.
     pub(super) gone: bool,
     pub(super) at: Arc<Address>,
-    server: Arc<str>,
+    pub(super) server: Arc<str>,
 }
 
 /// Where a server is.
@@ -167,9 +170,16 @@ enum Letter {
 
 impl Others {
     pub(super) fn new(way: Way, me: String) -> Self {
-        let (newest, asked, cut_off) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let (newest, asked, silent) = (Mutex::default(), Mutex::default(), Mutex::default());
         let say = Script::new(include_str!("lobby.lua"));
-        Self { way, me, say, newest, cut_off, asked }
+        Self { way, me, say, newest, cut_off: AtomicBool::new(false), asked, silent }
+    }
+
+    /// Whether a server has not answered of late.
+    pub(super) fn is_silent(&self, server: &str) -> bool {
+        let mut silent = self.silent.lock();
+        silent.retain(|_, since| clock::now().saturating_duration_since(*since) < COUNTS);
+        silent.contains_key(server)
     }
 
     /// The rooms of other servers, as they were a moment ago.
@@ -242,7 +252,7 @@ impl Others {
         wanted: &RoomWanted,
     ) -> Result<Option<(OpenRoom, Arc<Address>)>, DeskAway> {
         let mut makers = self.newest.lock().makers.clone();
-        makers.retain(|maker| maker.region.as_deref() == Some(region));
+        makers.retain(|maker| maker.region.as_deref() == Some(region) && !self.is_silent(&maker.server));
         let any = usize::try_from(random()?).unwrap_or(0).checked_rem(makers.len());
         let Some(Maker { server, at, .. }) = any.map(|n| makers.swap_remove(n)) else { return Ok(None) };
         let made = self.ask(&server, Order::Make(wanted.clone())).await?;
@@ -257,7 +267,10 @@ impl Others {
         let letter = Letter::Keep { id: id.clone(), from: self.me.clone(), order };
         let answer = async {
             self.send(server, &letter, Some((&id, limit))).await?;
-            timeout(limit, told).await.map_err(|_| DeskAway("the other server does not answer".to_owned()))
+            timeout(limit, told).await.map_err(|_| {
+                self.silent.lock().insert(server.into(), clock::now());
+                DeskAway("the other server does not answer".to_owned())
+            })
         };
         let answer = answer.await;
         self.asked.lock().remove(&id);
