@@ -248,18 +248,27 @@ impl Core {
         if !matches!(self.phase, Phase::Member) {
             return None;
         }
+        if now >= self.look_at {
+            return Some(Ask::Nodes);
+        }
+        // However many rooms end here, those of a dead node do not wait for that.
+        if let Some(inherit) = self.inherit(now) {
+            return Some(inherit);
+        }
         if let Some((room, held)) = self.releases.front() {
             // Whoever had it go on has ended it.
             let stored = held.grant.is_stored();
             return Some(Ask::Release { room: room.clone(), epoch: held.grant.epoch(), stored });
         }
-        if now >= self.look_at {
-            return Some(Ask::Nodes);
-        }
         if now >= self.check_at {
             self.check_at = now + CHECK;
             return Some(Ask::Rooms { known: self.held.len() });
         }
+        None
+    }
+
+    /// Asks for rooms of a node that is dead, unless there are none, or enough have come.
+    fn inherit(&mut self, now: Instant) -> Option<Ask> {
         if now < self.take_at || !self.has_more_to_take() {
             return None;
         }

@@ -3,7 +3,7 @@
 use super::node::{ROOMS, TTL};
 use crate::nodes::{
     ask::{Ask, Failure, Incarnation, Said},
-    core::{Claim, Core},
+    core::{Claim, Claimed, Core},
     depot::Written,
     model::{Keep, Model, Saved},
     node::tests::node,
@@ -96,6 +96,44 @@ fn a_node_that_cannot_go_on_with_rooms_takes_the_next_ones() {
     }
     assert_eq!(tried.len(), ROOMS.len(), "{tried:?}");
     assert_eq!(redis.stored().count(), ROOMS.len(), "for whoever can");
+}
+
+#[test]
+fn rooms_that_end_keep_none_of_a_dead_node_waiting_however_many_they_are() {
+    const ROUND_TRIP: Duration = Duration::from_millis(20);
+    let (start, mut redis) = (Instant::now(), Model::new("r0", TTL));
+    let (mut core, says, dies) = (Core::new("b", TTL, start), node("b", 0), Incarnation("a-1".into()));
+    let claim = |redis: &mut Model, passed: Duration, me: &Incarnation, room: &Arc<str>| {
+        let claim = Ask::Claim { room: room.clone(), to: me.clone(), make: true };
+        redis.ask(passed, me, &says, &claim)
+    };
+    let step = |core: &mut Core, redis: &mut Model, passed: Duration| {
+        assert_eq!(core.lapse(start + passed), None);
+        let Some(question) = core.poll(start + passed) else { return false };
+        let answer = redis.ask(passed, &question.me, &says, &question.ask);
+        !core.answered(start + passed, question.id, Ok(&answer)).taken.is_empty()
+    };
+    let mut passed = Duration::ZERO;
+    while passed < 2 * TTL {
+        passed += STEP;
+        redis.ask(passed, &dies, &says, &Ask::Renew { had: false });
+        step(&mut core, &mut redis, passed);
+    }
+    let room = Arc::<str>::from(ROOMS[0]);
+    let Said::Ours { epoch, .. } = claim(&mut redis, passed, &dies, &room).said else { panic!("it is free") };
+    redis.write(passed, (&room, &dies, epoch), 1, &Keep::Put(Saved::default()));
+    for n in 0..500 {
+        let (room, now) = (Arc::from(n.to_string()), start + passed);
+        let Claim::Ask(me, id) = core.claim(now, &room) else { panic!("it asks") };
+        let answer = claim(&mut redis, passed, &me, &room);
+        let Some(Claimed::Ours(grant)) = core.claimed(now, id, &room, Ok(&answer)) else { panic!("free") };
+        core.let_go(&room, &grant);
+    }
+    while !step(&mut core, &mut redis, passed) {
+        passed += ROUND_TRIP;
+        assert!(passed < 4 * TTL, "its lease was over at {:?}", 3 * TTL);
+    }
+    assert!(core.unrest().is_some(), "some are yet to be given back");
 }
 
 #[test]
