@@ -233,6 +233,16 @@ fn keys_come_from_an_issuer_whose_authority_is_the_operators_own() {
     assert_eq!(status(server.address(), &issuer.token()), 503, "nobody else is trusted instead");
     let told = server.stop();
     assert!(told.contains("nowhere.pem"), "{told}");
+
+    let mut other = rcgen::CertificateParams::new(["elsewhere.example".to_owned()]).unwrap();
+    other.distinguished_name.push(rcgen::DnType::CommonName, "elsewhere");
+    let other = other.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let file = folder.path().join("elsewhere.pem");
+    fs::write(&file, util::tls::pem("CERTIFICATE", other.der())).unwrap();
+    let server = started("SSL_CERT_FILE", &file);
+    assert_eq!(status(server.address(), &issuer.token()), 503, "its authority is not known");
+    let told = server.stop();
+    assert!(told.contains("update-ca-certificates"), "{told}");
 }
 
 /// Why a part of the server is not well. None: it is, or there is no such part.
