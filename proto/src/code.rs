@@ -69,7 +69,7 @@ pub enum CloseCode {
     GameEnded = 4513,
     /// The server does not know who the client is: it has no token, or one that is not valid.
     Unauthenticated = 4514,
-    /// The client's token does not allow what it asks for.
+    /// The client's token does not allow what it asks for, or the room was made for others.
     Forbidden = 4515,
     /// An operator has revoked the user's access. The seat has ended.
     Revoked = 4516,

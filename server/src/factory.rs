@@ -169,18 +169,15 @@ impl Factory {
             let name: Arc<str> = match &spec.name {
                 Some(name) if is_room_name(name) => name.as_str().into(),
                 Some(name) => return Err(FactoryError::BadName(name.clone())),
-                // Other nodes number theirs, too.
-                None if self.services.nodes.is_some() => {
-                    format!("room-{id}-{:x}", getrandom::u32().unwrap_or_default()).into()
-                }
-                None => format!("room-{id}").into(),
+                // Nobody can guess it: the room may be private.
+                None => format!("room-{id}-{:016x}", getrandom::u64().unwrap_or_default()).into(),
             };
             let kind = spec.kind.as_deref().unwrap_or(&self.default_kind);
             let hold = self.hold(&name, kind).await?;
             let made = self.make(id, name.clone(), spec, maker, hold)?;
             match self.registry.get_or_start(&name, || self.start(made, None)) {
                 (listed, Found::Started) => return Ok(listed),
-                (_, Found::There) if spec.name.is_none() => {} // a player called a room so: the next number
+                (_, Found::There) if spec.name.is_none() => {} // a player has called a room so: another name
                 (_, Found::There) => return Err(FactoryError::Exists(name.to_string())),
             }
         }

@@ -45,6 +45,7 @@ use crate::{
         held::{Held, Holding},
         id::RoomId,
         identity::EntryRights,
+        notice::{PRIVATE, SPECTATE},
         reservation::{Reservation, ReservationToken},
         source::Source,
     },
@@ -57,7 +58,7 @@ use actix_web::http::StatusCode;
 use desks::DeskAway;
 use filter::{Filter, Value};
 use lobby::{FRESH, LivePages, Lobby, PageReader, Rooms};
-use open_room::{OpenRoom, PRIVATE};
+use open_room::OpenRoom;
 use others::{Address, Order, Others, Own, RemoteRoom, RoomWanted, Says};
 use std::{
     cmp::Reverse,
@@ -556,7 +557,7 @@ impl Matchmaker {
             ..RoomSpec::default()
         };
         let listed = self.factory.make_for_queue(spec, of).await?;
-        self.reserve(&listed, &seats, START_LIMIT).await?;
+        self.ask_for(&listed, Reserve { alone: true, ..self.seats(&seats) }, START_LIMIT).await?;
         Ok(listed)
     }
 
@@ -571,13 +572,20 @@ impl Matchmaker {
         reservations: &[Reservation],
         limit: Duration,
     ) -> Result<(), NotReserved> {
-        let asked = Reserve { reservations: reservations.to_vec(), lasts: self.lasts };
+        self.ask_for(listed, self.seats(reservations), limit).await
+    }
+
+    fn seats(&self, reservations: &[Reservation]) -> Reserve {
+        Reserve { reservations: reservations.to_vec(), lasts: self.lasts, alone: false }
+    }
+
+    async fn ask_for(&self, listed: &Listed, asked: Reserve, limit: Duration) -> Result<(), NotReserved> {
+        let tokens = asked.reservations.iter().map(|reservation| reservation.token).collect();
         let ended = |_| JoinError::Ended(listed.shared.name.to_string());
         match timeout(limit, listed.room.send(asked)).await {
             Ok(answer) => Ok(answer.map_err(ended).flatten()?),
             Err(_) => {
                 // It may keep them yet: then it gives them up again.
-                let tokens = reservations.iter().map(|reservation| reservation.token).collect();
                 listed.room.do_send(Release(tokens));
                 Err(NotReserved::Silent)
             }
@@ -600,7 +608,8 @@ fn initial_info(filter: &Filter) -> BTreeMap<String, String> {
         Value::Number(number) => number.to_string(),
         Value::Flag(flag) => flag.to_string(),
     };
-    let means = |name: &str| OpenRoom::is_own(name) || [WANTED, WANTED_SKILL, PRIVATE].contains(&name);
+    let means =
+        |name: &str| OpenRoom::is_own(name) || [WANTED, WANTED_SKILL, PRIVATE, SPECTATE].contains(&name);
     let own = filter.equalities().filter(|(name, _)| !means(name));
     own.map(|(name, value)| (name.to_owned(), text(value))).collect()
 }

@@ -34,6 +34,9 @@ use utoipa::ToSchema;
 /// The reason given to a user whose access was revoked.
 const REVOKED: &str = "an operator has revoked the user's access";
 
+/// Rooms that are looked at together for a page: one more than a page of the usual size has.
+const LOOKED_AT: usize = 101;
+
 /// All rooms and all seats of this process.
 pub struct Registry {
     rooms: DashMap<Arc<str>, Listed>,
@@ -128,17 +131,35 @@ impl Registry {
         self.rooms.is_empty()
     }
 
-    /// The first rooms by name, at most `limit`, beginning after the name `after` if it is given. Also
-    /// returns whether there are more.
-    pub fn page(&self, after: Option<&str>, limit: usize) -> (Vec<RoomSummary>, bool) {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut names: Vec<_> =
-            self.names.read().range::<str, _>((from, Bound::Unbounded)).take(limit + 1).cloned().collect();
-        let more = names.len() > limit;
-        names.truncate(limit);
-        // A room that has ended in between is left out.
-        let rooms = names.iter().filter_map(|name| Some(RoomSummary::of(&self.rooms.get(name)?.shared)));
-        (rooms.collect(), more)
+    /// The first rooms by name that are `shown`, at most `limit`, beginning after the name `after` if it is
+    /// given. Also returns whether there are more.
+    pub(crate) fn page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        shown: impl Fn(&RoomShared) -> bool,
+    ) -> (Vec<RoomSummary>, bool) {
+        let (mut after, mut rooms): (Option<Arc<str>>, _) = (after.map(Into::into), Vec::new());
+        while rooms.len() <= limit {
+            let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            // Not with `names` locked: see there.
+            let names: Vec<_> = self
+                .names
+                .read()
+                .range::<str, _>((from, Bound::Unbounded))
+                .take(LOOKED_AT)
+                .cloned()
+                .collect();
+            // A room that has ended in between is left out.
+            let found = names.iter().filter_map(|name| self.rooms.get(name).map(|room| room.shared.clone()));
+            rooms.extend(found.filter(|room| shown(room)));
+            if names.len() < LOOKED_AT {
+                break;
+            }
+            after = names.last().cloned();
+        }
+        let more = rooms.len() > limit;
+        (rooms.iter().take(limit).map(|room| RoomSummary::of(room)).collect(), more)
     }
 
     /// All rooms.

@@ -9,7 +9,7 @@ use driftless_server::{
 use driftless_sim::games;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use std::{io::Read as _, net::SocketAddr};
+use std::{collections::HashSet, io::Read as _, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -170,15 +170,13 @@ async fn a_room_without_wishes_has_the_defaults() {
 }
 
 #[actix_web::test]
-async fn a_room_without_a_name_gets_one_that_is_free() {
-    let server = start();
-    for taken in ["room-2", "room-3"] {
-        let spec = json!({ "name": taken }).to_string();
-        assert_eq!(post(&server, "/v1/rooms", &spec).await.status, 201);
-    }
-    for free in ["room-4", "room-5"] {
+async fn a_room_without_a_name_gets_one_that_nobody_can_guess() {
+    let (server, mut drawn) = (start(), HashSet::new());
+    for n in 1..=9 {
         let made = post(&server, "/v1/rooms", "{}").await;
-        assert_eq!((made.status, &made.json()["name"]), (201, &json!(free)));
+        let name = made.json()["name"].as_str().unwrap().to_owned();
+        let random = name.strip_prefix(&format!("room-{n}-")).unwrap();
+        assert!(made.status == 201 && random.len() == 16 && drawn.insert(random.to_owned()), "{name}");
     }
 }
 

@@ -12,6 +12,7 @@ use driftless_server::{
         id::{ConnectionId, RoomId},
         reservation::{Reservation, ReservationToken},
         shared::RoomShared,
+        sight::Sight,
     },
     room::{
         core::{JoinError, RoomCore},
@@ -112,6 +113,84 @@ fn whoever_never_learnt_of_the_seat_may_come_for_it_again() {
     enter(&mut room, 2, Some(&kept), "ann").unwrap();
     room.leave(ConnectionId(2)).unwrap();
     assert_eq!(room.reserved(), 0, "she has left");
+}
+
+/// A room that was made for Ann, who has come, and for a guest, who has not, and whose seat is kept no more.
+fn room_of_a_match(guest: &Reservation) -> RoomCore {
+    let mut room = core(2);
+    room.shared().notice.set_info("private".into(), "true".into());
+    room.close_to_others();
+    let for_ann = reservation(Some("ann"));
+    room.reserve(vec![for_ann.clone(), guest.clone()], 40).unwrap();
+    enter(&mut room, 1, Some(&for_ann), "ann").unwrap();
+    tick(&mut room, 40);
+    assert_eq!((room.reserved(), room.shared().free()), (0, 1));
+    room
+}
+
+#[test]
+fn a_seat_of_a_match_is_for_its_players_however_late_they_are() {
+    let guest = reservation(None);
+    let mut room = room_of_a_match(&guest);
+    let stranger = enter(&mut room, 2, None, "eve");
+    assert!(matches!(stranger, Err(JoinError::NotExpected(_))), "{stranger:?}");
+    assert!(enter(&mut room, 2, Some(&reservation(None)), "eve").is_err(), "nobody knows this one");
+    assert!(enter(&mut room, 2, None, "ann").is_err(), "she has her seat");
+    enter(&mut room, 2, Some(&guest), "guest-1").unwrap();
+
+    // Whose seats have ended may have them again: she by who she is, the guest by the token.
+    room.leave(ConnectionId(1)).unwrap();
+    room.leave(ConnectionId(2)).unwrap();
+    tick(&mut room, 41);
+    assert!(enter(&mut room, 3, None, "eve").is_err());
+    enter(&mut room, 3, None, "ann").unwrap();
+    enter(&mut room, 4, Some(&guest), "guest-2").unwrap();
+    room.leave(ConnectionId(4)).unwrap();
+
+    // The game has asked for somebody else, and has got her.
+    let for_eve = reservation(Some("eve"));
+    room.reserve(vec![for_eve.clone()], 80).unwrap();
+    assert!(matches!(enter(&mut room, 5, Some(&guest), "guest-3"), Err(JoinError::Full { .. })));
+    enter(&mut room, 5, Some(&for_eve), "eve").unwrap();
+}
+
+#[test]
+fn who_may_come_to_a_match_is_known_to_the_next_process() {
+    let guest = reservation(None);
+    let carried = room_of_a_match(&guest).carry().unwrap();
+    let mut next = core(2);
+    carried.show(next.shared());
+    next.go_on(carried, Vec::new());
+    assert!(matches!(enter(&mut next, 2, None, "eve"), Err(JoinError::NotExpected(_))));
+    enter(&mut next, 2, Some(&guest), "guest-1").unwrap();
+}
+
+#[test]
+fn strangers_watch_a_match_or_play_in_it_only_if_its_game_lets_them() {
+    let mut room = room_of_a_match(&reservation(None));
+    let watch = |room: &mut RoomCore, n: u64, sight: Sight| {
+        room.spectate(ConnectionId(n), sight, "eve".into(), "Eve".into()).map(drop)
+    };
+    assert!(matches!(watch(&mut room, 2, Sight::Spectator), Err(JoinError::NotExpected(_))));
+    watch(&mut room, 2, Sight::Everything).unwrap();
+    room.shared().notice.set_info("spectate".into(), "true".into());
+    let max = watch(&mut room, 3, Sight::Spectator);
+    assert!(matches!(max, Err(JoinError::TooManySpectators { max: 0, .. })), "{max:?}");
+    assert!(enter(&mut room, 4, None, "eve").is_err());
+    room.shared().notice.set_info("private".into(), String::new());
+    enter(&mut room, 4, None, "eve").unwrap();
+}
+
+#[test]
+fn of_a_match_with_many_players_one_after_the_other_the_last_are_remembered() {
+    let first = reservation(None);
+    let mut room = room_of_a_match(&first);
+    for n in 0..9_u32 {
+        room.reserve(vec![reservation(None)], 50 + 10 * n).unwrap();
+        tick(&mut room, (50 + 10 * n).into());
+    }
+    assert!(matches!(enter(&mut room, 2, Some(&first), "guest-1"), Err(JoinError::NotExpected(_))));
+    assert_eq!(room.shared().free(), 1);
 }
 
 #[test]
@@ -314,6 +393,28 @@ fn a_token_says_who_asks_and_for_what() {
         assert_eq!(server.get_as_operator(path).status, 200);
     }
 
+    // A private one is found by its name, by those who may enter it.
+    assert_eq!(server.post("/v1/rooms", r#"{"name":"den","info":{"private":true}}"#).status, 201);
+    assert_eq!(server.post("/v1/rooms", r#"{"name":"hall"}"#).status, 201);
+    let as_user = |token: &str, path: &str| {
+        let header = format!("authorization: Bearer {token}\r\n");
+        http::send(server.address(), "GET", path, &header, "")
+    };
+    let listed = |answer: http::Response, name: &str| {
+        answer.json()["rooms"].as_array().unwrap().iter().any(|room| room["name"] == name)
+    };
+    let ann = tokens::token("ann");
+    let narrow = tokens::token_with("eve", json!({ "room": "de*" }));
+    assert!(listed(as_user(&ann, "/v1/rooms"), "hall") && !listed(as_user(&ann, "/v1/rooms"), "den"));
+    assert!(!listed(as_user(&narrow, "/v1/rooms"), "hall") && !listed(as_user(&narrow, "/v1/rooms"), "den"));
+    assert!(listed(server.get_as_operator("/v1/rooms"), "den"));
+    assert_eq!(server.get("/v1/rooms/den").error_code(), "no_token");
+    assert_eq!(as_user(&narrow, "/v1/rooms/hall").error_code(), "forbidden");
+    for shown in [as_user(&ann, "/v1/rooms/den"), as_user(&narrow, "/v1/rooms/den")] {
+        assert_eq!(shown.json()["name"], "den");
+    }
+    assert_eq!(server.get_as_operator("/v1/rooms/hall").status, 200);
+
     // The seat is of who has asked, whoever has the secret.
     let found = ask(Some(tokens::token("ann")), json!({ "kind": "arena" })).json();
     let upgrade = |user: &str| {
@@ -428,7 +529,7 @@ fn those_who_wait_get_a_room_of_their_own_and_parties_stay_together() {
         .into();
     assert_eq!(server.players(), 4);
     let stranger = wire::Join { reservation: String::new(), ..join_assigned(&ann, 0) };
-    assert_eq!(refused(&server, stranger), CloseCode::RoomFull);
+    assert_eq!(refused(&server, stranger), CloseCode::Forbidden);
     let alone = matched(&server, &json!({ "kind": "arena" }));
     assert_ne!(alone["room"]["name"], ann["room"], "it is theirs alone");
 

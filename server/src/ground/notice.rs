@@ -7,6 +7,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+/// The key with which a room is kept out of lobbies, lists and matches: it is found by its name only.
+pub const PRIVATE: &str = "private";
+/// The key with which a room that is for some players alone lets others watch.
+pub const SPECTATE: &str = "spectate";
+
 /// What a room publishes.
 #[derive(Debug, Default)]
 pub struct Notice {
@@ -23,6 +28,20 @@ impl Notice {
     /// Refuses new players from now on, or admits them again.
     pub fn close_joins(&self, closed: bool) {
         self.joins_closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// Whether the room is found by its name only.
+    pub fn is_private(&self) -> bool {
+        self.says(PRIVATE)
+    }
+
+    /// Whether anybody may watch, even if only some may play.
+    pub fn lets_watch(&self) -> bool {
+        self.says(SPECTATE)
+    }
+
+    fn says(&self, key: &str) -> bool {
+        self.info.lock().get(key).is_some_and(|value| value == "true")
     }
 
     /// All values, by key.

@@ -12,6 +12,8 @@ use crate::{
         api_error::TRY_AGAIN,
         identity::{Identity, Role},
         places::{NoPlace, Place, Places},
+        shared::RoomShared,
+        tenure::Tenure,
         unique::object_text,
         whole::whole,
     },
@@ -148,13 +150,41 @@ pub(super) fn allowed_everywhere(identity: &Identity, kind: String) -> Result<St
     Err(forbidden(format!("{user} may enter only some rooms, and nobody knows which one a match will have")))
 }
 
-/// Whether somebody may see which rooms there are: operators, and whoever may come in.
-pub(super) async fn may_look(state: &HttpState, request: &HttpRequest) -> Result<(), ApiError> {
-    if state.access.is_operator(request) {
-        return Ok(());
+/// Somebody who may see which rooms there are.
+pub(super) enum Viewer {
+    /// An operator, who sees all.
+    Operator,
+    /// Whoever may come in, for as long as that is so.
+    Player(Tenure),
+}
+
+impl Viewer {
+    pub(super) async fn of(state: &HttpState, request: &HttpRequest) -> Result<Self, ApiError> {
+        if state.access.is_operator(request) {
+            return Ok(Self::Operator);
+        }
+        Ok(Self::Player(state.door.identify(knock(state, request)?).await?))
     }
-    state.door.identify(knock(state, request)?).await?;
-    Ok(())
+
+    /// Whether a list shows this room.
+    pub(super) fn may_list(&self, room: &RoomShared) -> bool {
+        match self {
+            Viewer::Operator => true,
+            Viewer::Player(tenure) => {
+                !room.notice.is_private() && tenure.identity().entry.allows_room(&room.name)
+            }
+        }
+    }
+
+    /// Refuses to show a room that the token does not allow.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), ApiError> {
+        match self {
+            Viewer::Player(tenure) if !tenure.identity().entry.allows_room(name) => {
+                Err(forbidden(format!("{} may not enter room {name:?}", tenure.identity().user)))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn forbidden(message: String) -> ApiError {
@@ -214,7 +244,7 @@ pub(super) async fn lobby(
     asked: web::Query<LobbyParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    may_look(&state, &request).await?;
+    Viewer::of(&state, &request).await?;
     if state.matchmaker.is_cut_off() {
         let message = "the rooms of other servers are not known: Redis does not answer";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lobby_unavailable", message)

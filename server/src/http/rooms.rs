@@ -1,8 +1,9 @@
 //! Listing, showing and making rooms.
 
-use super::{ApiError, HttpState, access::Operator, body::Object, matching::may_look, page::Limit};
+use super::{ApiError, HttpState, access::Operator, body::Object, matching::Viewer, page::Limit};
 use crate::{
     factory::{FactoryError, RoomSpec},
+    ground::shared::RoomShared,
     registry::{Listed, RoomSummary},
 };
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
@@ -28,8 +29,8 @@ struct RoomList {
     next: Option<String>,
 }
 
-/// A page of the rooms, by name, for whoever may come in (with a token, where guests may not) and for
-/// operators.
+/// A page of the rooms, by name, for whoever may come in (with a token, where guests may not): of those that
+/// the token allows, without private ones. For operators, of all.
 #[utoipa::path(get, path = "/v1/rooms", tag = "rooms", operation_id = "list_rooms", params(
     ("after" = Option<String>, Query, description = "Begin after this name: the `next` of the page before"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most rooms, at most 1,000; default: 100"),
@@ -40,21 +41,25 @@ pub(super) async fn list(
     asked: web::Query<RoomsParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    may_look(&state, &request).await?;
+    let viewer = Viewer::of(&state, &request).await?;
     let Limit(limit) = asked.limit.unwrap_or_default();
-    let (rooms, more) = state.registry.page(asked.after.as_deref(), limit);
+    let shown = |room: &RoomShared| viewer.may_list(room);
+    let (rooms, more) = state.registry.page(asked.after.as_deref(), limit, shown);
     let next = rooms.last().filter(|_| more).map(|room| room.name.clone());
     Ok(HttpResponse::Ok().json(RoomList { rooms, next }))
 }
 
-/// One room.
+/// One room, for whoever may see the list. A private one is shown to those who know its name.
 #[utoipa::path(get, path = "/v1/rooms/{name}", tag = "rooms", operation_id = "show_room",
     params(("name" = String, Path, description = "The room")),
+    security((), ("player" = []), ("operator" = [])),
     responses((status = 200, description = "The room", body = RoomSummary)))]
 pub(super) async fn show(
+    request: HttpRequest,
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
+    Viewer::of(&state, &request).await?.check_name(&name)?;
     let room = find(&state, &name).await?;
     Ok(HttpResponse::Ok().json(RoomSummary::of(&room.shared)))
 }

@@ -1,16 +1,16 @@
 //! A room that somebody can enter, as lobbies and matches see it.
 
 use super::filter::{Fact, Facts};
-use crate::{ground::shared::RoomShared, registry::Listed};
+use crate::{
+    ground::{notice::PRIVATE, shared::RoomShared},
+    registry::Listed,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 use utoipa::ToSchema;
-
-/// The key with which a room is kept out of lobbies and matches: it is found by its name only.
-pub(super) const PRIVATE: &str = "private";
 
 /// A room with a free seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -45,8 +45,8 @@ impl OpenRoom {
     /// The same, of one that may be at another server by now.
     pub(crate) fn as_it_was(shared: &RoomShared, region: Option<&str>) -> Option<Self> {
         let room = Self::as_it_is(shared, region);
-        let hidden = room.info.get(PRIVATE).is_some_and(|private| private == "true");
-        (room.free > 0 && !hidden && !shared.notice.joins_closed()).then_some(room)
+        let open = !shared.notice.is_private() && !shared.notice.joins_closed();
+        (room.free > 0 && open).then_some(room)
     }
 
     /// A room, whether anybody can enter it or not.

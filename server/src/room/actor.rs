@@ -206,6 +206,8 @@ pub struct Reserve {
     pub reservations: Vec<Reservation>,
     /// For how long.
     pub lasts: Duration,
+    /// The room is for these alone, and for those who get reservations later.
+    pub alone: bool,
 }
 
 impl Handler<Reserve> for Room {

@@ -13,7 +13,7 @@ use super::{
     npcs::{Npc, Npcs},
     pace::Rhythm,
     reports::ReportLimit,
-    reservations::{self, Reservations},
+    reservations::{self, Pass, Reservations},
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
     spectators::Spectators,
@@ -251,6 +251,9 @@ pub enum JoinError {
     /// Every player number has been used.
     #[error("room {0:?} has no player numbers left: join another room")]
     UsedUp(String),
+    /// The room was made for others.
+    #[error("room {0:?} was made for a match, and is for its players alone")]
+    NotExpected(String),
     /// The system gave no random bytes for the token.
     #[error("no random bytes: {0}")]
     Random(String),
@@ -296,6 +299,7 @@ impl From<JoinError> for Refusal {
             JoinError::Failed(_) => CloseCode::RoomFailed,
             JoinError::BadOptions(_) => CloseCode::BadOptions,
             JoinError::Ended(_) => CloseCode::RoomClosed,
+            JoinError::NotExpected(_) => CloseCode::Forbidden,
             JoinError::Random(_) => CloseCode::Internal,
         };
         Self::new(code, &e)
@@ -481,6 +485,12 @@ impl RoomCore {
         Ok(())
     }
 
+    /// Nobody comes from now on who has no reservation here; unless the game says that it is not private any
+    /// more.
+    pub fn close_to_others(&mut self) {
+        self.change_reservations(reservations::Change::Alone);
+    }
+
     /// Gives up seats that are kept, if nobody has taken them.
     pub fn release(&mut self, tokens: &[ReservationToken]) {
         self.change_reservations(reservations::Change::Released(tokens.to_vec()));
@@ -514,6 +524,14 @@ impl RoomCore {
         Ok(())
     }
 
+    /// Whether somebody may come for whom no seat was ever kept here.
+    fn check_stranger(&self) -> Result<(), JoinError> {
+        if self.reservations.are_alone() && self.shared.notice.is_private() {
+            return Err(JoinError::NotExpected(self.shared.name.to_string()));
+        }
+        Ok(())
+    }
+
     /// Whether a user may have one more seat. (A guest has an id of its own for each.)
     fn check_user(&self, user: &str) -> Result<(), JoinError> {
         let max = self.seats_of_user;
@@ -534,8 +552,7 @@ impl RoomCore {
         user: Arc<str>,
         name: Arc<str>,
     ) -> Result<Arc<Seat>, JoinError> {
-        self.check_entry(1)?;
-        self.take_seat(connection, user, name, None)
+        self.come(connection, user, name, None)
     }
 
     /// The same for somebody to whom a seat may have been promised. If none is (any more), it is a join like
@@ -547,10 +564,31 @@ impl RoomCore {
         name: Arc<str>,
         token: ReservationToken,
     ) -> Result<Arc<Seat>, JoinError> {
-        if self.over || !self.reservations.is_for(token, &user) {
-            return self.join(connection, user, name);
-        }
-        self.take_seat(connection, user, name, Some(token))
+        self.come(connection, user, name, Some(token))
+    }
+
+    fn come(
+        &mut self,
+        connection: ConnectionId,
+        user: Arc<str>,
+        name: Arc<str>,
+        shown: Option<ReservationToken>,
+    ) -> Result<Arc<Seat>, JoinError> {
+        let pass = self.reservations.pass(shown, &user).filter(|_| !self.over);
+        let reservation = match pass {
+            Some(Pass::Seat(token)) => Some(token),
+            Some(Pass::Free(token)) => {
+                self.check_entry(1)?;
+                Some(token)
+            }
+            None => {
+                self.check_entry(0)?;
+                self.check_stranger()?;
+                self.check_entry(1)?;
+                None
+            }
+        };
+        self.take_seat(connection, user, name, reservation)
     }
 
     fn take_seat(
@@ -614,6 +652,9 @@ impl RoomCore {
             return Err(JoinError::Ended(self.shared.name.to_string()));
         }
         if sight == Sight::Spectator {
+            if !self.shared.notice.lets_watch() {
+                self.check_stranger()?;
+            }
             self.check_spectator(&user)?;
         }
         let seat = Arc::new(Seat::spectator(self.shared.clone(), sight, user, name, &self.limits));
@@ -740,7 +781,7 @@ impl RoomCore {
             self.tick = tick;
             return Some(self.show_on());
         }
-        if self.reservations.pass(tick) {
+        if self.reservations.expire(tick, self.shared.max_players) {
             self.count();
         }
         self.seat_npcs();

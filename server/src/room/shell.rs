@@ -607,7 +607,11 @@ impl Shell {
         // The clock may be ahead of the last tick.
         let (schedule, now) = (self.core.schedule(), self.core.tick_number());
         let due = schedule.due(clock::now(), now.into()).and_then(|due| u32::try_from(due.tick).ok());
-        self.core.reserve(reserve.reservations, due.unwrap_or(now).saturating_add(ticks))
+        let until = due.unwrap_or(now).saturating_add(ticks);
+        if reserve.alone {
+            self.core.close_to_others();
+        }
+        self.core.reserve(reserve.reservations, until)
     }
 
     /// Seats need not be kept any longer.

@@ -9,10 +9,7 @@ use crate::{
         shared::RoomShared,
         sight::Spectating,
     },
-    room::{
-        absence::Before,
-        reservations::{self, Reservations},
-    },
+    room::{absence::Before, reservations::Reservations},
 };
 use bytes::Bytes;
 use driftless_proto::{
@@ -64,7 +61,7 @@ pub struct Carried {
     answers: Vec<CarriedAnswer>,
     joins_closed: bool,
     info: BTreeMap<String, String>,
-    reservations: Vec<reservations::ReservedSeat>,
+    reservations: Reservations,
     /// Whom it lets watch. (Spectators are not carried: they join again.)
     pub spectating: Spectating,
     /// What was undone, oldest first. Who has been told of what, each client knows itself: a server that
@@ -163,7 +160,7 @@ impl Carried {
             answers: jobs.into_iter().map(failed).collect(),
             joins_closed,
             info,
-            reservations: Vec::new(),
+            reservations: Reservations::default(),
             spectating,
             undone: Vec::new(),
         })
@@ -204,7 +201,7 @@ impl Carried {
     /// Seats that are kept free.
     #[cfg(test)]
     pub(super) fn reserved(&self) -> usize {
-        Reservations::restored(self.reservations.clone()).waiting()
+        self.reservations.waiting()
     }
 
     /// Of its jobs, nothing but which they are.
@@ -428,7 +425,7 @@ impl RoomCore {
             answers: self.jobs.given_up(STOPPED).into_iter().map(CarriedAnswer::of).collect(),
             joins_closed: shared.notice.joins_closed(),
             info: shared.notice.info(),
-            reservations: self.reservations.save(),
+            reservations: self.reservations.clone(),
             spectating: shared.spectating,
             undone: self.undone.clone(),
         }
@@ -483,7 +480,7 @@ impl RoomCore {
         }
         self.jobs.keep(carried.answers.into_iter().map(CarriedAnswer::restored).collect());
         self.undone = carried.undone;
-        self.reservations = Reservations::restored(carried.reservations);
+        self.reservations = carried.reservations;
         self.count();
     }
 }

@@ -199,7 +199,7 @@ impl RoomCore {
         }
         let Some(tick) = tick else { return Ok(()) };
         self.tick = tick;
-        self.reservations.pass(tick);
+        self.reservations.expire(tick, self.shared.max_players);
         self.game.step(tick);
         self.take_orders();
         if checksum.is_some_and(|checksum| checksum != self.game.checksum()) {
