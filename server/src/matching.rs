@@ -6,6 +6,8 @@
 //! | [`ticket`], [`function`], [`groups`] | who waits, and who plays with whom: pure |
 //! | [`desk`] | which tickets wait, and which have a match: pure; what servers agree on |
 //! | [`desks`], [`remote`] | where that is: here, or for several servers in Redis |
+//! | [`attendance`] | who comes to the seats that are kept, and who does not: pure |
+//! | [`attendances`] | where that is known: here, or for several servers in Redis |
 //! | [`others`] | the rooms of other servers |
 //! | [`queue`] | rounds of matches |
 //! | [`lobby`] | lists of open rooms, and their changes: pure |
@@ -14,6 +16,8 @@
 //! A match keeps its seats in the room itself ([`RoomCore::reserve`](crate::room::core::RoomCore::reserve)):
 //! no list elsewhere can be wrong about them, and nobody else can take one.
 
+mod attendance;
+mod attendances;
 pub(crate) mod desk;
 mod desks;
 pub(crate) mod filter;
@@ -55,6 +59,8 @@ use crate::{
     room::{Release, Reserve, core::JoinError},
 };
 use actix_web::http::StatusCode;
+use attendance::{NotAsked, NotNow, Party, Who};
+use attendances::Attendances;
 use desks::DeskAway;
 use filter::{Filter, Value};
 use lobby::{FRESH, LivePages, Lobby, PageReader, Rooms};
@@ -67,9 +73,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, mpsc},
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tracing::warn;
 
@@ -87,6 +93,10 @@ const RESERVE_LIMIT: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_secs(1);
 /// How long one that is made may take: its game has yet to start.
 const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// Arrivals of players that may wait to be counted, and those that are counted together.
+const ARRIVALS: usize = 16_384;
+const ARRIVALS_AT_ONCE: usize = 256;
 
 /// The keys with which a running room says how many players it wants, and how good they should be.
 const WANTED: &str = "wanted";
@@ -106,6 +116,10 @@ pub(crate) struct Matchmaker {
     live: LivePages,
     /// Seats kept for each source.
     held: Arc<Held>,
+    /// Who comes to the seats that were kept, and who does not.
+    attendance: Attendances,
+    /// Players who have come.
+    arrivals: Mutex<mpsc::Receiver<ReservationToken>>,
     /// Whose turn it is, by kind: so that two who want the same find the same.
     turns: HashMap<&'static str, Mutex<()>>,
     /// Rooms that have not answered in time, and since when.
@@ -179,6 +193,8 @@ pub(crate) enum MatchError {
     PartyTooLarge { party: u32, max: u32 },
     #[error("as many seats are kept for {of} as one address may have, {max}: use them first")]
     TooManyReserved { of: Source, max: usize },
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
     #[error("the room takes nobody: {0}")]
@@ -201,6 +217,15 @@ impl From<NotReserved> for MatchError {
     }
 }
 
+impl From<NotAsked> for MatchError {
+    fn from(error: NotAsked) -> Self {
+        match error {
+            NotAsked::NotNow(why) => why.into(),
+            NotAsked::Away(why) => why.into(),
+        }
+    }
+}
+
 impl From<MatchError> for ApiError {
     fn from(error: MatchError) -> Self {
         let (status, code) = match error {
@@ -211,6 +236,7 @@ impl From<MatchError> for ApiError {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
             MatchError::Ended(_) => (StatusCode::SERVICE_UNAVAILABLE, "room_ended"),
+            MatchError::NotNow(why) => return why.into(),
             MatchError::Factory(error) => return error.into(),
         };
         let answer = Self::new(status, code, error.to_string());
@@ -233,6 +259,8 @@ impl Matchmaker {
             let me = format!("{:016x}", getrandom::u64().unwrap_or_default());
             (Others::new(way, me), Arc::new(Address { url, quic }))
         });
+        let (tell, arrivals) = mpsc::channel(ARRIVALS);
+        registry.tell_arrivals(tell);
         let turns = factory.kinds().map(|kind| (kind, Mutex::default())).collect();
         Arc::new(Self {
             factory,
@@ -244,10 +272,24 @@ impl Matchmaker {
             lobby: Lobby::default(),
             live: LivePages::default(),
             held: Held::new(config.max_connections_per_address),
+            attendance: Attendances::new(Way::of(config)),
+            arrivals: Mutex::new(arrivals),
             turns,
             silent: parking_lot::Mutex::default(),
             others,
         })
+    }
+
+    /// Counts those who come, for ever.
+    pub(crate) async fn count_arrivals(self: Arc<Self>) {
+        let (mut arrivals, mut came) = (self.arrivals.lock().await, Vec::new());
+        while arrivals.recv_many(&mut came, ARRIVALS_AT_ONCE).await > 0 {
+            // They have come, whether Redis answers or not.
+            while self.attendance.came(&came).await.is_err() {
+                sleep(SILENCE).await;
+            }
+            came.clear();
+        }
     }
 
     /// Lets the other servers know of the rooms here, and learns of theirs, for ever.
@@ -379,23 +421,41 @@ impl Matchmaker {
         let (of, max) = (query.source, self.held.max());
         // Until they are taken, or given up.
         let held = self.held.take(clock::now(), of, query.party, self.lasts);
-        let mut held = held.ok_or(MatchError::TooManyReserved { of, max })?;
+        let held = held.ok_or(MatchError::TooManyReserved { of, max })?;
         let reservations =
             Reservation::of_party(query.party, query.user.as_ref()).map_err(MatchError::Random)?;
+        let tokens = reservations.iter().map(|reservation| reservation.token).collect();
+        let party = Party { who: Who::new(query.user.clone(), Some(query.source)), tokens };
+        self.attendance.take(&party, MAX_PARTY, self.lasts).await?;
+        let found = self.find_or_make_for(&query, turn, &reservations, held).await;
+        if found.is_err() {
+            // If Redis does not answer, they are believed not to have come.
+            let _ = self.attendance.forget(&party.tokens[..1]).await;
+        }
+        found
+    }
+
+    async fn find_or_make_for(
+        &self,
+        query: &MatchQuery,
+        turn: &Mutex<()>,
+        reservations: &[Reservation],
+        mut held: Holding,
+    ) -> Result<Match, MatchError> {
         let mut found = {
             let _turn = turn.lock().await;
-            self.find_here(&query, &reservations).await
+            self.find_here(query, reservations).await
         };
         // Nobody waits for another server's answer but who has asked.
         if found.is_none() {
-            found = self.find_elsewhere(&query, &reservations, &mut held).await;
+            found = self.find_elsewhere(query, reservations, &mut held).await;
         }
         if let Some(found) = found {
             held.keep();
             return Ok(found);
         }
         let _turn = turn.lock().await;
-        if let Some(found) = self.find_here(&query, &reservations).await {
+        if let Some(found) = self.find_here(query, reservations).await {
             held.keep();
             return Ok(found);
         }
@@ -403,11 +463,11 @@ impl Matchmaker {
         if !query.create || query.entry.rooms.is_some() {
             return Err(MatchError::NoRoom);
         }
-        let listed = self.make(&query).await?;
-        match self.reserve(&listed, &reservations, START_LIMIT).await {
+        let listed = self.make(query).await?;
+        match self.reserve(&listed, reservations, START_LIMIT).await {
             Ok(()) => {
                 held.keep();
-                Ok(self.matched(&listed, true, &reservations))
+                Ok(self.matched(&listed, true, reservations))
             }
             Err(other) => Err(other.into()),
         }

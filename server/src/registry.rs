@@ -10,6 +10,7 @@ use crate::{
         home::Home,
         identity::User,
         made_with::MadeWith,
+        reservation::ReservationToken,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         shrink::is_nearly_empty,
@@ -26,9 +27,10 @@ use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Instant,
 };
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 /// The reason given to a user whose access was revoked.
@@ -45,6 +47,8 @@ pub struct Registry {
     seats: DashMap<ResumeToken, SeatPlace>,
     /// Rooms that have gone to other nodes, and when.
     departed: Mutex<Vec<(Instant, Arc<RoomShared>)>>,
+    /// Who wants to know with which reservations players have come.
+    arrivals: OnceLock<mpsc::Sender<ReservationToken>>,
     drain: Drain,
     metrics: Arc<Metrics>,
 }
@@ -116,6 +120,7 @@ impl Registry {
             names: RwLock::default(),
             seats: DashMap::new(),
             departed: Mutex::default(),
+            arrivals: OnceLock::new(),
             drain: Drain::default(),
             metrics,
         })
@@ -165,6 +170,11 @@ impl Registry {
     /// All rooms.
     pub(crate) fn all(&self) -> Vec<Listed> {
         self.rooms.iter().map(|listed| listed.clone()).collect()
+    }
+
+    /// Says from now on, once, with which reservations players have come.
+    pub(crate) fn tell_arrivals(&self, to: mpsc::Sender<ReservationToken>) {
+        let _ = self.arrivals.set(to);
     }
 
     /// A room goes to another node, which takes a moment to say that it has it.
@@ -309,6 +319,11 @@ impl Listing for Registry {
         let place = SeatPlace { player: seat.player, name: seat.room.name.clone(), room, user };
         self.seats.insert(seat.token, place);
         self.metrics.rooms.players.inc();
+    }
+
+    fn came(&self, reservation: ReservationToken) {
+        // Who hears of it is behind: what is lost costs somebody a wait, at worst.
+        let _ = self.arrivals.get().map(|to| to.try_send(reservation));
     }
 
     fn seat_ended(&self, token: &ResumeToken) {

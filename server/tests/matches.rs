@@ -383,7 +383,7 @@ fn a_token_says_who_asks_and_for_what() {
     };
     assert_eq!(ask(Some(narrow.clone()), json!({ "kind": "arena" })).error_code(), "no_match");
     assert_eq!((queue(&narrow).status, queue(&narrow).error_code()), (403, "forbidden".into()));
-    assert_eq!(queue(&tokens::token_with("eve", json!({ "room": "*" }))).status, 201);
+    assert_eq!(queue(&tokens::token_with("bob", json!({ "room": "*" }))).status, 201);
 
     // Which rooms there are concerns those who may come in, and operators.
     for path in ["/v1/lobby", "/v1/rooms"] {
@@ -441,6 +441,81 @@ fn a_page_from_elsewhere_that_may_use_the_server_may_find_a_match() {
     };
     assert!(preflight("/v1/match").contains("post"));
     assert!(!preflight("/v1/rooms").contains("post"));
+}
+
+/// Asks with a token of this user.
+fn ask_as(server: &TestServer, user: &str, path: &str, body: &Value) -> http::Response {
+    let header = format!("authorization: Bearer {}\r\n", tokens::token(user));
+    http::send(server.address(), "POST", path, &header, &body.to_string())
+}
+
+fn join_with_token(server: &TestServer, user: &str, join: wire::Join) -> Player {
+    let headers = format!("authorization: Bearer {}\r\n", tokens::token(user));
+    let headers = format!("sec-websocket-protocol: driftless.v1\r\n{headers}");
+    let stream = TcpStream::connect(server.address()).unwrap();
+    let socket = Socket::upgrade_at("/v1/connect", stream, &headers);
+    let socket = socket.unwrap_or_else(|answer| panic!("{answer:?}"));
+    let mut player = Player::on(socket, server.address(), join);
+    player.welcomed();
+    player
+}
+
+/// The answer to somebody who has just come, which may take a moment to be known; but does not count as not
+/// having come.
+#[track_caller]
+fn once_known(ask: impl Fn() -> http::Response) -> http::Response {
+    eventually("her coming is known", || {
+        let answer = ask();
+        let is_known = answer.status < 300;
+        assert!(is_known || answer.error_code() == "seats_waiting", "{answer:?}");
+        is_known.then_some(answer)
+    })
+}
+
+fn refused_for_now(answer: &http::Response, code: &str) {
+    assert_eq!((answer.status, answer.error_code()), (429, code.into()), "{answer:?}");
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=25).contains(&wait), "{wait}");
+}
+
+// Promise 4
+#[test]
+fn nobody_keeps_seats_from_others_by_asking_for_more_than_a_party_has_or_without_coming() {
+    let reservation = Duration::from_secs(1);
+    let server = TestServer::start(Config { reservation, ..tokens::config() });
+    assert_eq!(server.post("/v1/rooms", r#"{"name":"den"}"#).status, 201);
+    let ask = |party: u32| ask_as(&server, "eve", "/v1/match", &json!({ "party": party, "create": false }));
+    assert_eq!(ask(64).status, 200);
+    refused_for_now(&ask(35), "seats_waiting");
+    assert_eq!(ask_as(&server, "bob", "/v1/match", &json!({ "create": false })).status, 200);
+    let refused = eventually("it is seen that she does not come", || {
+        let answer = ask(1);
+        (answer.error_code() != "seats_waiting").then_some(answer)
+    });
+    refused_for_now(&refused, "seats_missed");
+}
+
+#[test]
+fn whoever_comes_to_a_seat_that_was_kept_may_ask_for_the_next_at_once() {
+    let server = TestServer::start(tokens::config());
+    for _ in 0..3 {
+        let found = once_known(|| ask_as(&server, "ann", "/v1/match", &json!({ "party": 64 })));
+        join_with_token(&server, "ann", join_for(&found.json(), 0)).leave();
+    }
+}
+
+#[test]
+fn whoever_has_a_match_takes_no_other_ticket_until_that_is_over_or_has_begun() {
+    let queue = "arena=2x1".parse().unwrap();
+    let server = TestServer::start(Config { queue, ..tokens::config() });
+    let enter = |user: &str| ask_as(&server, user, "/v1/queue", &json!({ "kind": "arena" }));
+    let path = |answer: http::Response| answer.header("location").unwrap().to_owned();
+    let tickets = ["ann", "eve"].map(|user| path(enter(user)));
+    let [ann, _] = tickets.map(|path| assigned(&server, &path));
+    refused_for_now(&enter("eve"), "seats_waiting");
+    refused_for_now(&ask_as(&server, "eve", "/v1/match", &json!({ "party": 64 })), "seats_waiting");
+    let _ann = join_with_token(&server, "ann", join_assigned(&ann, 0));
+    once_known(|| enter("ann"));
 }
 
 /// The next event of a stream: its name and data.

@@ -18,6 +18,7 @@ use driftless_server::{
         id::{ConnectionId, RoomId},
         identity::Identity,
         report::{LostReason, Report},
+        reservation::ReservationToken,
         seat::{CommandTaken, ResumeToken, Seat},
         shared::RoomShared,
         sight::Sight,
@@ -129,6 +130,7 @@ impl Handler<Report> for Around {
 
 impl Listing for Ends {
     fn seat_taken(&self, _: &Seat, _: RoomAddr) {}
+    fn came(&self, _: ReservationToken) {}
     fn seat_ended(&self, _: &ResumeToken) {}
     fn room_ended(&self, _: &RoomShared, reason: Option<&'static str>) {
         let start = Instant::now();

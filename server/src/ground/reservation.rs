@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 /// checks players' tokens has no key to sign with, and only the room has to know it.)
 ///
 /// It is serialised for files that are nobody else's to read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReservationToken([u8; 16]);
 
 impl ReservationToken {

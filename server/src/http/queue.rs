@@ -140,6 +140,7 @@ impl From<QueueError> for ApiError {
             QueueError::SourceFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tickets"),
             QueueError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
             QueueError::TooLarge(_) => (StatusCode::UNPROCESSABLE_ENTITY, "ticket_too_large"),
+            QueueError::NotNow(why) => return why.into(),
             QueueError::Random(_) | QueueError::Away(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable")
             }

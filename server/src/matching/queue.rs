@@ -2,6 +2,7 @@
 
 use super::{
     MatchError, Matchmaker,
+    attendance::{NotAsked, NotNow, Party, Who},
     desk::{Assignment, Commit, Decision, LIFE_MS, Most, NotTaken, Refused, Seen, WATCHED_LIFE_MS},
     desks::{DeskAway, Desks},
     function::{MatchFunction, Proposal, Round, possible},
@@ -122,10 +123,21 @@ pub(crate) enum QueueError {
         "a ticket takes at most {MAX_TICKET} bytes, and this one {0}: of attributes, latencies and filter"
     )]
     TooLarge(usize),
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
     Away(#[from] DeskAway),
+}
+
+impl From<NotAsked> for QueueError {
+    fn from(error: NotAsked) -> Self {
+        match error {
+            NotAsked::NotNow(why) => why.into(),
+            NotAsked::Away(why) => why.into(),
+        }
+    }
 }
 
 /// What is known of a ticket.
@@ -181,6 +193,8 @@ impl Queue {
         if size > MAX_TICKET {
             return Err(QueueError::TooLarge(size));
         }
+        // Whoever has a match goes there first, and spoils no others after it.
+        self.matchmaker.attendance.check(&Who::new(ticket.user.clone(), source)).await?;
         match self.desks.add(ticket, self.most).await? {
             Ok(()) => Ok(id),
             Err(NotTaken::Full) => Err(QueueError::Full(self.most.tickets)),
@@ -391,12 +405,25 @@ impl Queue {
             (ticket.id, Decision::Match(assignment))
         };
         let made: Vec<_> = with_teams.zip(&seats).map(assigned).collect();
+        let party = |(ticket, seats): (&Ticket, &Vec<Reservation>)| Party {
+            who: Who::new(ticket.user.clone(), ticket.source),
+            tokens: seats.iter().map(|seat| seat.token).collect(),
+        };
+        let parties: Vec<_> = teams.iter().flatten().zip(&seats).map(party).collect();
+        let named: Vec<_> = seats.iter().flat_map(|seats| seats.first()).map(|seat| seat.token).collect();
+        // Before anybody is told, who would come at once.
+        if let Err(DeskAway(why)) = self.matchmaker.attendance.expect(parties, reserved.lasts).await {
+            return warn!(why, "a match cannot be made");
+        }
         match self.desks.commit(epoch, &made).await {
             Ok(Commit::Done) => {
                 self.count(kind, &teams);
                 self.waiters.tell(&made.iter().map(|(id, _)| *id).collect::<Vec<_>>());
             }
             Ok(Commit::LeaseLost | Commit::Gone) => {
+                if let Err(DeskAway(why)) = self.matchmaker.attendance.forget(&named).await {
+                    warn!(why, "those whose match was not made may count as not having come");
+                }
                 // One that is elsewhere gives them up at their deadline.
                 if let Some(listed) = reserved.here {
                     let tokens = seats.iter().flatten().map(|seat| seat.token).collect();

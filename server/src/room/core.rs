@@ -509,6 +509,11 @@ impl RoomCore {
         self.reservations.waiting()
     }
 
+    /// With which a player has come for whom a seat was kept.
+    pub(super) fn reservation_of(&self, player: PlayerId) -> Option<ReservationToken> {
+        self.reservations.of(player)
+    }
+
     /// Whether so many more may come.
     fn check_entry(&self, more: usize) -> Result<(), JoinError> {
         let max_players = self.shared.max_players;

@@ -112,6 +112,12 @@ impl Reservations {
         seat.or(free.map(|reserved| Pass::Free(reserved.reservation.token)))
     }
 
+    /// With which the player has come, if the seat was kept.
+    pub fn of(&self, player: PlayerId) -> Option<ReservationToken> {
+        let of = self.all.iter().find(|kept| kept.state == State::Taken(player));
+        of.map(|kept| kept.reservation.token)
+    }
+
     /// The player's seat has ended.
     pub fn ended(&mut self, player: PlayerId) {
         let Some(at) = self.all.iter().position(|reserved| reserved.state == State::Taken(player)) else {

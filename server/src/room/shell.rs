@@ -131,6 +131,8 @@ pub trait Housing: Send + Sync {
 pub trait Listing: Send + Sync {
     /// A seat was taken: its token is valid from now on.
     fn seat_taken(&self, seat: &Seat, room: RoomAddr);
+    /// Somebody has come for whom a seat was kept.
+    fn came(&self, reservation: ReservationToken);
     /// A seat has ended: its token is invalid.
     fn seat_ended(&self, token: &ResumeToken);
     /// A room has ended. `reason` is for the metrics; without one, it does not count there.
@@ -641,6 +643,7 @@ impl Shell {
         self.gather();
         if let Some(listing) = self.settings.listing.upgrade() {
             listing.seat_taken(&seat, self.address.clone());
+            self.core.reservation_of(seat.player).into_iter().for_each(|token| listing.came(token));
         }
         let at = self.settings.clock.micros(clock::now());
         seat.vitals.set_last_seen(at);

@@ -208,6 +208,7 @@ impl Prepared {
         actix_rt::spawn(parts.queue.clone().run());
         Way::of(&parts.config).into_iter().for_each(|way| drop(actix_rt::spawn(neighbours::doubt(way))));
         actix_rt::spawn(parts.matchmaker.clone().meet_others());
+        actix_rt::spawn(parts.matchmaker.clone().count_arrivals());
         actix_rt::spawn(parts.matchmaker.clone().tell_lobby());
         actix_rt::spawn(watch(&parts.health, &parts.certificates));
         if let Some(hints) = parts.hints.lock().take() {
