@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Barrier, atomic::Ordering},
     time::{Duration, Instant},
 };
 use util::{
@@ -695,6 +695,67 @@ fn who_waits_is_told_of_the_match_as_it_is_made() {
     assert_eq!((&*name, &told["room"]), ("matched", &assigned(&server, &bob)["room"]));
     let taken = server.operate("DELETE", &bob, "");
     assert_eq!((taken.status, taken.error_code()), (409, "matched".into()));
+}
+
+/// Makes a match only when it is told to, so that something can happen meanwhile.
+struct Waits(Groups, Arc<Barrier>);
+
+impl MatchFunction for Waits {
+    fn propose(&self, round: &Round<'_>) -> Vec<Proposal> {
+        let proposals = self.0.propose(round);
+        if !proposals.is_empty() {
+            self.1.wait();
+            self.1.wait();
+        }
+        proposals
+    }
+}
+
+#[test]
+fn whoever_is_revoked_is_matched_with_nobody_even_at_the_last_moment() {
+    let proposed = Arc::new(Barrier::new(2));
+    let waits = Waits(Groups::new(2, 1), proposed.clone());
+    let server = TestServer::of(Server::new(&games::kinds()).matching("arena", waits), tokens::config());
+    let enter = |user: &str| {
+        let header = format!("authorization: Bearer {}\r\n", tokens::token(user));
+        ticket(&server, &header, &json!({ "kind": "arena" }))
+    };
+    let revoke = |user: &str| assert_eq!(server.post(&format!("/v1/users/{user}/revoke"), "").status, 200);
+    let bob = enter("bob");
+    let mut stream = Sse::open(server.address(), &bob, "accept: text/event-stream\r\n");
+    assert_eq!(stream.next().unwrap().name.as_deref(), Some("waiting"));
+    revoke("bob");
+    assert_eq!(stream.next().unwrap().name.as_deref(), Some("gone"));
+
+    let [ann, eve] = ["ann", "eve"].map(enter);
+    proposed.wait();
+    revoke("eve");
+    proposed.wait();
+    until("her ticket is gone", || server.get(&eve).error_code() == "no_such_ticket");
+    assert_eq!(server.get(&ann).json()["state"], "waiting");
+}
+
+#[test]
+fn nobody_reads_the_lobby_any_more_who_is_revoked_or_whose_token_has_expired() {
+    let server = TestServer::start(Config { token_leeway: Duration::ZERO, ..tokens::config() });
+    let read = |user: &str, seconds: u64| {
+        let token = tokens::token_with(user, json!({ "exp": tokens::now() + seconds }));
+        let headers = format!("accept: text/event-stream\r\nauthorization: Bearer {token}\r\n");
+        let mut stream = Sse::open(server.address(), "/v1/lobby", &headers);
+        assert_eq!(stream.next().unwrap().name.as_deref(), Some("rooms"));
+        stream
+    };
+    let goodbye = |stream: &mut Sse| {
+        let event = std::iter::from_fn(|| stream.next()).find(|event| event.name.is_some()).unwrap();
+        assert_eq!(event.name.as_deref(), Some("goodbye"));
+        assert!(stream.next().is_none(), "it was the last");
+        event.data.unwrap()
+    };
+    let mut eve = read("eve", 300);
+    assert_eq!(server.post("/v1/users/eve/revoke", "").status, 200);
+    assert_eq!(server.post("/v1/rooms", "{}").status, 201);
+    assert!(goodbye(&mut eve).contains("revoked"), "of what has changed since she is not told");
+    assert!(goodbye(&mut read("ann", 2)).contains("token_expired"));
 }
 
 // "Who has gone must not be matched."

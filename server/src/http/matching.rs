@@ -8,12 +8,13 @@ use super::{
     page::Limit,
 };
 use crate::{
+    clock,
     ground::{
         api_error::TRY_AGAIN,
         identity::{Identity, Role},
         places::{NoPlace, Place, Places},
         shared::RoomShared,
-        tenure::Tenure,
+        tenure::{Tenancy, Tenure},
         unique::object_text,
         whole::whole,
     },
@@ -30,7 +31,7 @@ use driftless_proto::limits::MAX_OPTIONS;
 use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 /// After this much silence a comment is sent, as on the stream of events.
@@ -166,6 +167,25 @@ impl Viewer {
         Ok(Self::Player(state.door.identify(knock(state, request)?).await?))
     }
 
+    /// Until when a stream may be read, if that is known.
+    fn ends_at(&self) -> Option<std::time::Instant> {
+        match self {
+            Viewer::Operator => None,
+            Viewer::Player(tenure) => tenure.ends_at(),
+        }
+    }
+
+    /// The last event of a stream, once it may be read no longer. Said once.
+    fn goodbye(&mut self) -> Option<Bytes> {
+        let Viewer::Player(tenure) = self else { return None };
+        match tenure.poll(clock::now()) {
+            Tenancy::Over(code, reason) => {
+                Some(event("goodbye", &json(&serde_json::json!({ "code": code.name(), "reason": reason }))))
+            }
+            Tenancy::Goes | Tenancy::Ask(_) => None,
+        }
+    }
+
     /// Whether a list shows this room.
     pub(super) fn may_list(&self, room: &RoomShared) -> bool {
         match self {
@@ -231,7 +251,8 @@ pub(super) struct LobbyPage<'a> {
 /// what changes in it.
 ///
 /// The stream begins with the event `rooms`, which is a page; each event `changes` has rooms that are new or
-/// other than they were, and names of those that are gone.
+/// other than they were, and names of those that are gone. It ends with `goodbye`, when the token has expired
+/// or the user's access is revoked.
 #[utoipa::path(get, path = "/v1/lobby", tag = "matches", operation_id = "lobby", params(
     ("kind" = Option<String>, Query, description = "Only rooms of this kind of game"),
     ("filter" = Option<String>, Query, description = "Only rooms that fit, as `mode = \"ctf\" and players < 8`"),
@@ -244,7 +265,7 @@ pub(super) async fn lobby(
     asked: web::Query<LobbyParams>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    Viewer::of(&state, &request).await?;
+    let viewer = Viewer::of(&state, &request).await?;
     if state.matchmaker.is_cut_off() {
         let message = "the rooms of other servers are not known: Redis does not answer";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lobby_unavailable", message)
@@ -261,7 +282,8 @@ pub(super) async fn lobby(
         return Ok(HttpResponse::Ok().content_type("application/json").body(text));
     }
     let place = reader_place(&state.lobby_readers, &state, &request)?;
-    let reader = LobbyReader { pages: state.matchmaker.read_lobby(wanted), had: None, _place: place };
+    let pages = state.matchmaker.read_lobby(wanted);
+    let reader = LobbyReader { viewer, pages, had: None, is_over: false, _place: place };
     let events = unfold(reader, |mut reader| async move {
         let text = reader.next().await?;
         Some((Ok::<_, Infallible>(text), reader))
@@ -301,17 +323,28 @@ impl<'a> LobbyPage<'a> {
 
 /// Somebody who is told what changes.
 struct LobbyReader {
+    viewer: Viewer,
     pages: PageReader,
     /// What was told.
     had: Option<Arc<LivePage>>,
+    /// The last event was told.
+    is_over: bool,
     _place: Place,
 }
 
 impl LobbyReader {
     /// The next event. None: there are no more.
     async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            match timeout(HEARTBEAT, self.pages.changed()).await {
+        let heartbeat = Instant::now() + HEARTBEAT;
+        while !self.is_over {
+            let until = self.viewer.ends_at().map_or(heartbeat, |end| heartbeat.min(end.into()));
+            let changed = timeout_at(until, self.pages.changed()).await;
+            // Before anything else is told.
+            if let Some(goodbye) = self.viewer.goodbye() {
+                self.is_over = true;
+                return Some(goodbye);
+            }
+            match changed {
                 Ok(changed) => changed.ok()?,
                 Err(_) => return Some(Bytes::from_static(b": still here\n\n")),
             }
@@ -325,6 +358,7 @@ impl LobbyReader {
                 }
             }
         }
+        None
     }
 }
 

@@ -11,10 +11,10 @@ use super::{
     ticket::{Ticket, TicketId},
 };
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     config::Config,
     factory::FactoryError,
-    ground::{reservation::Reservation, source::Source},
+    ground::{reservation::Reservation, revocations::Revocations, source::Source},
     metrics::Metrics,
     nodes::Way,
     room::Release,
@@ -64,6 +64,8 @@ pub(crate) struct Queue {
     functions: Functions,
     matchmaker: Arc<Matchmaker>,
     metrics: Arc<Metrics>,
+    /// Users who may not play, whatever tickets they have.
+    revocations: Arc<Revocations>,
     /// Most tickets, and those of one source: it has as many players as may play from there.
     most: Most,
     /// Names this server among those that make matches.
@@ -156,6 +158,7 @@ impl Queue {
         mut functions: Functions,
         matchmaker: Arc<Matchmaker>,
         metrics: Arc<Metrics>,
+        revocations: Arc<Revocations>,
     ) -> Arc<Self> {
         for size in config.queue.iter() {
             let groups = || Arc::new(Groups::new(size.teams, size.team_size)) as Arc<dyn MatchFunction>;
@@ -166,7 +169,19 @@ impl Queue {
         let desks = Desks::new(Way::of(config));
         let most = Most { tickets: config.queue_tickets, of_source: config.max_connections_per_address };
         let aside = Mutex::default();
-        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, waiters, watched, aside })
+        Arc::new(Self {
+            desks,
+            functions,
+            matchmaker,
+            metrics,
+            revocations,
+            most,
+            me,
+            waits,
+            waiters,
+            watched,
+            aside,
+        })
     }
 
     /// Whether it has anything to do.
@@ -220,7 +235,13 @@ impl Queue {
         {
             seen = self.desks.look(id, life_ms).await?;
         }
-        Ok(seen.map(|seen| self.known(seen)))
+        match &seen {
+            Some(Seen::Waiting(ticket)) if self.is_revoked(ticket) => {
+                self.desks.cancel(id).await?;
+                Ok(None)
+            }
+            _ => Ok(seen.map(|seen| self.known(seen))),
+        }
     }
 
     /// Somebody begins to read what becomes of a ticket.
@@ -299,6 +320,7 @@ impl Queue {
                 return Ok(());
             };
             let mut tickets = self.desks.waiting(kind).await?;
+            self.remove_revoked(&mut tickets).await?;
             waiting += tickets.len();
             self.leave_out(&mut tickets);
             if tickets.is_empty() {
@@ -325,6 +347,19 @@ impl Queue {
         if made_some {
             // Rooms are made where matches are: each server has its turn.
             self.desks.give_way(&self.me).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether its user may not play any more.
+    fn is_revoked(&self, ticket: &Ticket) -> bool {
+        ticket.user.as_ref().is_some_and(|user| self.revocations.is_revoked(user, clock::now()))
+    }
+
+    /// Removes the tickets of users who may not play any more.
+    async fn remove_revoked(&self, tickets: &mut Vec<Ticket>) -> Result<(), DeskAway> {
+        for revoked in tickets.extract_if(.., |ticket| self.is_revoked(ticket)) {
+            self.desks.cancel(revoked.id).await?;
         }
         Ok(())
     }
@@ -415,7 +450,12 @@ impl Queue {
         if let Err(DeskAway(why)) = self.matchmaker.attendance.expect(parties, reserved.lasts).await {
             return warn!(why, "a match cannot be made");
         }
-        match self.desks.commit(epoch, &made).await {
+        // Meanwhile, too.
+        let committed = match teams.iter().flatten().any(|ticket| self.is_revoked(ticket)) {
+            true => Ok(Commit::Gone),
+            false => self.desks.commit(epoch, &made).await,
+        };
+        match committed {
             Ok(Commit::Done) => {
                 self.count(kind, &teams);
                 self.waiters.tell(&made.iter().map(|(id, _)| *id).collect::<Vec<_>>());

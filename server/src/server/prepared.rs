@@ -313,7 +313,8 @@ impl Prepared {
         let mover = nodes.as_ref().map(|nodes| {
             Arc::new(Mover::new(registry.clone(), factory.clone(), nodes.clone(), metrics.clone(), clock))
         });
-        let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone());
+        let revocations = authenticator.revocations().clone();
+        let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone(), revocations);
         authenticator.start(&health)?;
         let users = Way::of(&config).zip(joined.as_ref()).map(|(way, joined)| {
             let (revocations, once) = (authenticator.revocations(), authenticator.once());
