@@ -9,6 +9,7 @@ use driftless_server::{
     Groups, MatchFunction, Proposal, Round, Server, Ticket,
     config::{Config, Guests},
     ground::{
+        drain::Step,
         id::{ConnectionId, RoomId},
         reservation::{Reservation, ReservationToken},
         shared::RoomShared,
@@ -756,6 +757,22 @@ fn nobody_reads_the_lobby_any_more_who_is_revoked_or_whose_token_has_expired() {
     assert_eq!(server.post("/v1/rooms", "{}").status, 201);
     assert!(goodbye(&mut eve).contains("revoked"), "of what has changed since she is not told");
     assert!(goodbye(&mut read("ann", 2)).contains("token_expired"));
+}
+
+#[test]
+fn those_who_wait_are_told_when_the_server_goes_down_and_nobody_else_waits_for_it() {
+    let server = with_queue("arena=2x1");
+    let waits = ticket(&server, "", &json!({ "kind": "arena" }));
+    let mut stream = Sse::open(server.address(), &waits, "accept: text/event-stream\r\n");
+    assert_eq!(stream.next().unwrap().name.as_deref(), Some("waiting"));
+    let minute = Instant::now() + Duration::from_secs(60);
+    server.running().registry().drain_state().take(Step::Matches, minute);
+    assert_eq!(stream.next().unwrap().name.as_deref(), Some("gone"));
+    let late = http::send(server.address(), "POST", "/v1/queue", "", r#"{"kind":"arena"}"#);
+    for refused in [late, server.get(&waits)] {
+        assert_eq!((refused.status, refused.error_code()), (503, "draining".into()));
+        assert!(refused.header("retry-after").is_some());
+    }
 }
 
 // "Who has gone must not be matched."

@@ -136,6 +136,7 @@ impl From<QueueError> for ApiError {
     fn from(error: QueueError) -> Self {
         let (status, code) = match error {
             QueueError::NoQueue(_) => (StatusCode::NOT_FOUND, "no_queue"),
+            QueueError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             QueueError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
             QueueError::SourceFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tickets"),
             QueueError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
@@ -267,7 +268,7 @@ async fn news(ticket: &Watch, wait: Duration) -> (Bytes, Option<Duration>) {
                 }
             }
         }
-        Ok(None) => ("gone", "{}".to_owned(), None),
+        Ok(None) | Err(QueueError::Draining) => ("gone", "{}".to_owned(), None),
         // Redis does not answer: nobody knows, and the ticket waits there.
         Err(_) => return (Bytes::from_static(b": not known now\n\n"), Some(NEWS)),
     };

@@ -32,6 +32,11 @@ impl Desks {
         }
     }
 
+    /// Whether other servers make matches of the tickets when this one does not.
+    pub(super) fn are_shared(&self) -> bool {
+        matches!(self, Desks::Remote(_))
+    }
+
     pub(super) async fn add(&self, ticket: Ticket, most: Most) -> Result<Result<(), NotTaken>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().add(unix_ms(), ticket, most)),

@@ -14,7 +14,7 @@ use crate::{
     clock::{self, Clock},
     config::Config,
     factory::FactoryError,
-    ground::{reservation::Reservation, revocations::Revocations, source::Source},
+    ground::{close::GOING_DOWN, reservation::Reservation, revocations::Revocations, source::Source},
     metrics::Metrics,
     nodes::Way,
     room::Release,
@@ -115,6 +115,8 @@ pub(crate) struct QueueTicket {
 pub(crate) enum QueueError {
     #[error("there is no queue for {0:?}: the server's `queue` names the kinds that have one")]
     NoQueue(String),
+    #[error("{GOING_DOWN}")]
+    Draining,
     #[error("{0} tickets wait already: try again")]
     Full(usize),
     #[error("{of} waits for as many players as one address may have: {max}")]
@@ -184,6 +186,11 @@ impl Queue {
         })
     }
 
+    /// Whether it makes no more matches, and no other server makes them instead.
+    fn is_closed(&self) -> bool {
+        self.matchmaker.is_draining() && !self.desks.are_shared()
+    }
+
     /// Whether it has anything to do.
     pub(crate) fn is_used(&self) -> bool {
         !self.functions.is_empty()
@@ -194,6 +201,9 @@ impl Queue {
         let Some(function) = self.functions.get(&wanted.kind) else {
             return Err(QueueError::NoQueue(wanted.kind));
         };
+        if self.is_closed() {
+            return Err(QueueError::Draining);
+        }
         let (party, most) = (wanted.party, function.most_party());
         if party > most {
             return Err(QueueError::PartyTooLarge { kind: wanted.kind, party, most });
@@ -236,6 +246,7 @@ impl Queue {
             seen = self.desks.look(id, life_ms).await?;
         }
         match &seen {
+            None | Some(Seen::Waiting(_)) if self.is_closed() => Err(QueueError::Draining),
             Some(Seen::Waiting(ticket)) if self.is_revoked(ticket) => {
                 self.desks.cancel(id).await?;
                 Ok(None)
@@ -305,7 +316,11 @@ impl Queue {
             loop {
                 sleep(ROUND).await;
                 // Whoever waits in vain looks again.
-                let decided = self.desks.decided(&self.waiters.tickets()).await.unwrap_or_default();
+                let waiting = self.waiters.tickets();
+                let decided = match self.is_closed() {
+                    true => waiting,
+                    false => self.desks.decided(&waiting).await.unwrap_or_default(),
+                };
                 self.waiters.tell(&decided);
             }
         };
