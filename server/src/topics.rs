@@ -9,7 +9,7 @@
 //! | [`reader`] | a place in a history |
 //! | [`subscriptions`], [`publications`], [`wire`] | what the client of a game reads and publishes over its connection |
 //! | [`watched`] | where users are, for whoever watches them |
-//! | [`remote`], [`stream`], [`history`] | topics of many nodes, through Redis; what is said to it |
+//! | [`remote`], [`stream`], [`history`], [`horizon`] | topics of many nodes, through Redis; what is said to it |
 //! | [`readers`], [`spread`] | how many may read, how fast they may come, and in how many topics one may publish |
 //!
 //! **A reader is a place, not a queue.** An event is encoded once, kept in the topic's ring, and shared by
@@ -23,6 +23,7 @@
 mod cursor;
 mod event;
 mod history;
+mod horizon;
 mod id;
 mod publications;
 mod reader;
@@ -300,7 +301,10 @@ impl Topics {
     }
 
     fn new_topic(&self, floor: EventId) -> Arc<Topic> {
-        Arc::new(Topic::new(self.remote.is_none().then(|| Ring::empty(floor))))
+        Arc::new(match &self.remote {
+            Some(remote) => Topic::of_nodes(remote.horizon()),
+            None => Topic::new(Some(Ring::empty(floor))),
+        })
     }
 
     /// Wakes all who read.

@@ -66,6 +66,29 @@ fn what_is_published_at_one_node_is_read_at_all() {
     assert_eq!(read(&c, "/v1/topics/open", "").data(), "6");
 }
 
+// "Each event once, in order, with an id": a node is always a little behind, and a reader comes from another.
+#[test]
+fn whoever_comes_from_a_node_that_has_read_more_gets_nothing_again_and_no_gap() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let _first = read(&server, "/v1/topics/open", "");
+    publish(&server, "/v1/topics/open", "before");
+    let time = || redis::cmd("TIME").query::<(u64, u64)>(&mut redis.client()).unwrap();
+    let (seconds, _) = time();
+    until("that second is over", || time().0 > seconds);
+    for topic in ["/v1/topics/open", "/v1/topics/open-silent"] {
+        let _reads = read(&server, topic, "");
+        let now = time();
+        let ahead = format!("last-event-id: {}-0\r\n", now.0 * 1_000 + now.1 / 1_000);
+        let mut reader = read(&server, topic, &ahead);
+        publish(&server, topic, "after");
+        let event = reader.event();
+        assert_eq!((event.name, event.data.as_deref()), (None, Some("after")), "{topic}");
+        let mut foreign = read(&server, topic, "last-event-id: 99999999999999-0\r\n");
+        assert_eq!(foreign.event().name.as_deref(), Some("gap"), "Redis gives no such id yet");
+    }
+}
+
 #[test]
 fn who_has_published_something_is_known_at_all_nodes() {
     let redis = Redis::start();

@@ -5,13 +5,14 @@ use super::{
     NotPublished,
     event::Message,
     history::{Coming, Loaded, Watch},
+    horizon::Horizon,
     id::EventId,
     ring::Bounds,
     stream::{self, Arrived, Keys, Told},
     topic::Topic,
 };
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     health::Part,
     metrics::Metrics,
     nodes::{Failure, Own, Way},
@@ -56,6 +57,7 @@ pub(super) struct Remote {
     to: mpsc::UnboundedSender<Publish>,
     places: Arc<Semaphore>,
     reads: Arc<Reads>,
+    horizon: Arc<Horizon>,
 }
 
 /// What the thread needs of the server.
@@ -122,6 +124,7 @@ struct State {
     clock: Clock,
     metrics: Arc<Metrics>,
     reads: Arc<Reads>,
+    horizon: Arc<Horizon>,
     /// There is something to read, after there was nothing.
     begin: Notify,
     /// Something was not published.
@@ -137,7 +140,7 @@ impl Remote {
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         let (to, wishes) = mpsc::unbounded_channel();
-        let reads = Arc::<Reads>::default();
+        let (reads, horizon) = (Arc::<Reads>::default(), Arc::<Horizon>::default());
         let state = State {
             keys: Keys::new(around.way.prefix()),
             around,
@@ -147,6 +150,7 @@ impl Remote {
             clock,
             metrics,
             reads: reads.clone(),
+            horizon: horizon.clone(),
             begin: Notify::new(),
             lost: Notify::new(),
         };
@@ -159,7 +163,7 @@ impl Remote {
                 () = state.look_for_redis() => {}
             }
         })?;
-        Ok(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)), reads })
+        Ok(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)), reads, horizon })
     }
 
     /// Publishes something, if fewer than `most` topics have a history, or this is one of them.
@@ -175,6 +179,11 @@ impl Remote {
         let _ = self.to.send(Publish { topic: topic.into(), message, most, tell, _place: place });
         let gone = |_| Err(NotPublished::Unavailable("the thread that asks Redis has ended".to_owned()));
         told.await.unwrap_or_else(gone)
+    }
+
+    /// Up to when events may have been published that have not come here yet.
+    pub(super) fn horizon(&self) -> Arc<Horizon> {
+        self.horizon.clone()
     }
 
     /// Has the topic's events come here, its history first.
@@ -333,11 +342,13 @@ impl State {
             }));
             let read = stream::read(&streams, if more { MOMENT } else { BLOCK });
             self.around.reading.is_well();
+            let asked = clock::now();
             let answer: Vec<Value> =
                 connection.ask(BLOCK + ANSWER, async |redis| read.query_async(redis).await).await?;
             let Told { asked_ms, streams, until_ms } =
                 stream::told(&self.keys, &answer).ok_or_else(|| nonsense(&answer))?;
             watch.looks(asked_ms);
+            self.horizon.told(asked, asked_ms);
             self.arrived(streams, &mut own, &watch);
             watch.has_seen(until_ms);
         }
@@ -353,6 +364,7 @@ impl State {
                 return Ok(true);
             }
             pages += 1;
+            let asked = clock::now();
             let load = stream::load(&self.loader, &self.keys, &name, before);
             let answer: Result<Vec<Value>, _> =
                 connection.ask(ANSWER, async |redis| load.invoke_async(redis).await).await;
@@ -376,6 +388,7 @@ impl State {
                 continue;
             };
             watch.looks(page.now_ms);
+            self.horizon.told(asked, page.now_ms);
             let coming = match mem::replace(&mut followed.at, ReadTo::unknown()) {
                 ReadTo::Coming(coming) => coming,
                 ReadTo::Silent(_) | ReadTo::After(_) | ReadTo::Bad(_) => Coming::default(),

@@ -102,23 +102,19 @@ impl Ring {
         match after {
             None => Start { at: self.latest.map_or(self.newest, EventId::predecessor), gap: false },
             Some(EventId::ZERO) => Start { at: self.lost_to, gap: false },
-            Some(id) if self.knows(id) => Start { at: id, gap: false },
+            // One that is above all is of a topic that has begun anew.
+            Some(id) if (self.lost_to..=self.newest).contains(&id) => Start { at: id, gap: false },
             Some(_) => Start { at: self.lost_to, gap: true },
         }
     }
 
-    /// What there is after an id.
+    /// What there is after an id. (After one that is above all, what is above that.)
     pub(super) fn after(&self, at: EventId) -> After<'_> {
-        if !self.knows(at) {
+        if at < self.lost_to {
             return After::Lost;
         }
         let next = self.events.partition_point(|event| event.id <= at);
         self.events.get(next).map_or(After::Nothing, After::Event)
-    }
-
-    /// Whether everything after this id is here. One that is above all is of a topic that has begun anew.
-    fn knows(&self, id: EventId) -> bool {
-        (self.lost_to..=self.newest).contains(&id)
     }
 
     /// The newest of the events that replace each other is now this one.

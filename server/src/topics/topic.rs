@@ -2,9 +2,11 @@
 
 use super::{
     event::{Event, Message},
+    horizon::Horizon,
     id::{EventId, Since},
     ring::{After, Bounds, Ring, Start},
 };
+use crate::clock;
 use parking_lot::Mutex;
 use slab::Slab;
 use std::{
@@ -30,6 +32,8 @@ struct State {
     /// How many histories it has had: each may be of another Redis than the one before. 0: it is not here
     /// yet, and readers wait.
     histories: u64,
+    /// Of a topic of many nodes: what there may be besides.
+    horizon: Option<Arc<Horizon>>,
     /// Those who wait for an event, by their keys. None: it does not wait.
     waiting: Slab<Option<Waker>>,
     /// The memory of the list of those who are woken next.
@@ -69,9 +73,20 @@ pub(super) type Waiter<'a> = (usize, &'a Waker);
 impl Topic {
     /// A topic with this history. None: it is not here yet.
     pub(super) fn new(ring: Option<Ring>) -> Self {
+        Self::with(ring, None)
+    }
+
+    /// A topic of many nodes, whose history is not here yet. Other nodes may have published what has not come
+    /// here yet, up to this horizon.
+    pub(super) fn of_nodes(horizon: Arc<Horizon>) -> Self {
+        Self::with(None, Some(horizon))
+    }
+
+    fn with(ring: Option<Ring>, horizon: Option<Arc<Horizon>>) -> Self {
         let histories = u64::from(ring.is_some());
         let (ring, waiting, spare) = (ring.unwrap_or_default(), Slab::new(), Vec::new());
-        Self { state: Mutex::new(State { ring, histories, waiting, spare }), version: AtomicU64::new(1) }
+        let state = State { ring, histories, horizon, waiting, spare };
+        Self { state: Mutex::new(state), version: AtomicU64::new(1) }
     }
 
     /// Publishes something now. Returns its id.
@@ -169,10 +184,17 @@ impl State {
     fn start(&self, since: &Since) -> (At, bool) {
         let Start { at, gap } = match since {
             Since::Now => self.ring.start(None),
+            Since::After(id) if self.is_behind(*id) => Start { at: *id, gap: false },
             Since::After(id) => self.ring.start(Some(*id)),
             Since::Foreign(_) => Start { gap: true, ..self.ring.start(None) },
         };
         (At { id: at, history: self.histories }, gap)
+    }
+
+    /// Whether a reader who has this id has read what has not come here yet.
+    fn is_behind(&self, id: EventId) -> bool {
+        let may_be = |horizon: &Arc<Horizon>| horizon.includes(id, clock::now());
+        id > self.ring.newest() && self.horizon.as_ref().is_some_and(may_be)
     }
 
     fn next(&self, at: At) -> Option<Next> {
@@ -196,5 +218,53 @@ impl State {
                 None => *waiting = Some(waker.clone()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const BOUNDS: Bounds = Bounds { events: 100, bytes: 1 << 20, age: Duration::from_secs(60) };
+
+    fn id(ms: u64) -> EventId {
+        EventId::at(ms)
+    }
+
+    fn event(ms: u64) -> Arc<Event> {
+        Event::new(id(ms), Message { text: "x".into(), kind: None, latest: false })
+    }
+
+    // "Each event once, in order, with an id": also for one who comes from a node that has read more.
+    #[test]
+    fn whoever_has_read_more_than_has_come_here_goes_on_there_and_gets_what_follows() {
+        let horizon = Arc::<Horizon>::default();
+        horizon.told(clock::now(), 50_000);
+        let topic = Topic::of_nodes(horizon);
+        let come = |ms: &[u64]| topic.append(ms.iter().map(|ms| event(*ms)).collect(), &BOUNDS);
+        let start = |ms| topic.state.lock().start(&Since::After(id(ms)));
+        let next = |at| match topic.state.lock().next(at) {
+            Some(Next::Event(event)) => Some(event.id.ms),
+            other => other.map(|other| panic!("{other:?}")),
+        };
+        topic.load(Ring::empty(id(10_000)));
+        come(&[20_000, 30_000]);
+        let (at, gap) = start(49_999);
+        assert!(!gap && next(at).is_none(), "nothing again");
+        come(&[40_000, 49_999]);
+        assert_eq!(next(at), None);
+        come(&[49_999, 50_001]);
+        assert_eq!(next(at), Some(50_001));
+        let (at, gap) = start(4_000_000);
+        assert!(gap && at.id == id(10_000), "of another Redis");
+        topic.load(Ring::empty(id(60_000)));
+        assert!(start(50_001).1, "of one that has begun anew");
+    }
+
+    #[test]
+    fn an_id_that_no_event_of_this_server_has_is_of_another() {
+        let topic = Topic::new(Some(Ring::empty(id(10_000))));
+        assert!(topic.state.lock().start(&Since::After(id(10_001))).1);
     }
 }
