@@ -56,7 +56,7 @@ use parking_lot::Mutex;
 use readers::{ReaderPlace, Readers};
 use remote::Remote;
 use ring::{Bounds, Ring};
-use spread::Spread;
+use spread::{Most, Spread};
 use std::{
     collections::HashMap,
     io,
@@ -189,32 +189,29 @@ impl Topics {
         message: Message,
         of: Option<Source>,
     ) -> Result<EventId, NotPublished> {
+        // A load test, or clients of a proxy that was not named as one, are not one stranger.
+        let source = of.filter(|of| !of.is_loopback()).map(|of| (of, self.spread.most()));
+        let most = Most { topics: self.max - of.map_or(0, |_| self.max / OF_OPERATORS), source };
+        let id = match &self.remote {
+            Some(remote) => remote.publish(name, message, most).await?,
+            None => self.publish_here(name, message, most)?,
+        };
+        self.metrics.topics.events.inc();
+        Ok(id)
+    }
+
+    fn publish_here(&self, name: &str, message: Message, most: Most) -> Result<EventId, NotPublished> {
         let now = clock::now();
-        if let Some(of) = of {
+        if let Some((of, _)) = most.source {
             let published = self.spread.publishes(now, of, name);
             published.map_err(|most| NotPublished::TooManyOfAddress { of, most })?;
         }
-        let published = self.publish_in(name, message, self.max - of.map_or(0, |_| self.max / OF_OPERATORS));
-        let published = published.await;
-        match (&published, of) {
-            (Ok(_), _) => {
-                self.metrics.topics.events.inc();
+        let topic = self.topic_with_history(name, most.topics).inspect_err(|_| {
+            if let Some((of, _)) = most.source {
+                self.spread.takes_back(now, of, name);
             }
-            (Err(NotPublished::TooManyTopics(_)), Some(of)) => self.spread.takes_back(now, of, name),
-            // It may be published all the same.
-            (Err(_), _) => {}
-        }
-        published
-    }
-
-    async fn publish_in(&self, name: &str, message: Message, most: usize) -> Result<EventId, NotPublished> {
-        match &self.remote {
-            Some(remote) => remote.publish(name, message, most).await,
-            None => {
-                let topic = self.topic_with_history(name, most)?;
-                Ok(topic.publish(self.now_ms(), message, &self.bounds))
-            }
-        }
+        })?;
+        Ok(topic.publish(self.now_ms(), message, &self.bounds))
     }
 
     /// Reads a topic. `tenure`: who does, if that matters.

@@ -313,6 +313,34 @@ fn topics_of_all_nodes_together_are_as_many_and_as_large_as_may_be() {
     until("one that is too old makes room", || a.post("/v1/topics/open-3", "x").status == 200);
 }
 
+// Promise 4: of all topics, a source has its part, at however many nodes it publishes.
+#[test]
+fn nobody_takes_all_topics_of_all_nodes() {
+    let redis = Redis::start();
+    let node = || {
+        let config =
+            Config { max_topics: 64, trusted_proxy: "127.0.0.0/8".parse().unwrap(), ..node_of(&redis) };
+        TestServer::start(Config { token_secret: tokens::config().token_secret, ..config })
+    };
+    let nodes = [node(), node()];
+    let token = token_with("ann", json!({ "topics": { "write": "*" } }));
+    let publish = |n: usize, address: &str| {
+        let headers = format!("authorization: Bearer {token}\r\nx-forwarded-for: {address}\r\n");
+        let said = http::send(nodes[n % 2].address(), "POST", &format!("/v1/topics/chat-{n}"), &headers, "x");
+        (said.status, if said.status == 200 { String::new() } else { said.error_code() })
+    };
+    assert!((0..8).all(|n| publish(n, "192.0.2.1").0 == 200), "one in eight");
+    for n in [8, 9] {
+        assert_eq!(publish(n, "192.0.2.1"), (429, "too_many_topics_of_address".to_owned()));
+        assert_eq!(publish(n - 8, "192.0.2.1").0, 200, "those that it has go on");
+        assert_eq!(publish(n, "192.0.2.2").0, 200, "others have their own");
+    }
+    assert_eq!(redis.says("ZREM {driftless}:topics:of:192.0.2.1 chat-3").unwrap().trim(), ":1");
+    assert_eq!(publish(8, "192.0.2.1").0, 200, "one that has been quiet for long counts no more");
+    let lasts = redis::cmd("PTTL").arg("{driftless}:topics:of:192.0.2.1").query::<i64>(&mut redis.client());
+    assert!(lasts.unwrap() > 0, "what is over takes no memory");
+}
+
 // Promise 2: what a reader has missed, it is told of.
 #[test]
 fn a_node_that_stood_still_while_its_readers_missed_events_tells_them() {
@@ -368,7 +396,8 @@ fn a_node_keeps_up_with_what_is_dropped_as_fast_as_it_comes_or_tells_its_readers
     let mut all = redis::pipe();
     all.atomic();
     for n in 1..=10 {
-        let arguments = ["{driftless}", "open", "9", "4", "100000", "60000", &n.to_string(), "", ""];
+        let arguments =
+            ["{driftless}", "open", "9", "4", "100000", "60000", &n.to_string(), "", "", "", "", "", ""];
         all.cmd("EVAL").arg(script).arg(1).arg("{driftless}:topics").arg(&arguments);
     }
     let _: redis::Value = all.query(&mut redis.client()).unwrap();

@@ -8,6 +8,7 @@ use super::{
     horizon::Horizon,
     id::EventId,
     ring::Bounds,
+    spread::Most,
     stream::{self, Arrived, Keys, Told},
     topic::Topic,
 };
@@ -75,7 +76,7 @@ pub(crate) struct TopicsRedis {
 struct Publish {
     topic: Arc<str>,
     message: Message,
-    most: usize,
+    most: Most,
     tell: oneshot::Sender<Result<EventId, NotPublished>>,
     _place: OwnedSemaphorePermit,
 }
@@ -166,12 +167,12 @@ impl Remote {
         Ok(Self { to, places: Arc::new(Semaphore::new(UNANSWERED)), reads, horizon })
     }
 
-    /// Publishes something, if fewer than `most` topics have a history, or this is one of them.
+    /// Publishes something, in one of at most so many topics.
     pub(super) async fn publish(
         &self,
         topic: &str,
         message: Message,
-        most: usize,
+        most: Most,
     ) -> Result<EventId, NotPublished> {
         let (tell, told) = oneshot::channel();
         let busy = |_| NotPublished::Unavailable("too many events wait for Redis".to_owned());
@@ -246,7 +247,7 @@ impl State {
         let answer: Result<Vec<String>, _> =
             self.ask(async |connection| call.invoke_async(connection).await).await;
         let published = answer.and_then(|answer| {
-            stream::published(&answer).ok_or_else(|| Failure::Refused(format!("it answers {answer:?}")))
+            stream::published(&answer, most).ok_or_else(|| Failure::Refused(format!("it answers {answer:?}")))
         });
         match &published {
             Ok(_) => self.around.publishing.is_well(),
@@ -261,7 +262,7 @@ impl State {
             Err(failure) => warn!(topic = &*topic, %failure, "it cannot be published"),
         }
         let _ = tell.send(match published {
-            Ok(id) => id.ok_or(NotPublished::TooManyTopics(most)),
+            Ok(published) => published,
             Err(failure) => Err(NotPublished::Unavailable(failure.to_string())),
         });
     }

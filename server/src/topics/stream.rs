@@ -1,9 +1,11 @@
 //! What is said to Redis, and what it answers: a topic is a stream. No connection, no clock.
 
 use super::{
+    NotPublished,
     event::{Author, Event, EventKind, Message},
     id::EventId,
     ring::Bounds,
+    spread::Most,
 };
 use crate::clock::millis;
 use bytes::Bytes;
@@ -78,17 +80,20 @@ pub(super) fn publish<'a>(
     keys: &Keys,
     name: &str,
     message: &Message,
-    most_topics: usize,
+    most: Most,
     bounds: &Bounds,
 ) -> ScriptInvocation<'a> {
     let Message { text, kind, latest, author } = message;
     let kind = kind.as_ref().map(ToString::to_string).unwrap_or_default();
     let user = author.as_ref().map_or("", |author| &*author.user);
     let shown = author.as_ref().and_then(|author| author.name.as_deref()).unwrap_or_default();
+    let (source, most_of_source) = most.source.unzip();
+    let source = source.map(|source| source.to_string()).unwrap_or_default();
     let mut call = publisher.key(keys.topics());
-    call.arg(&keys.prefix).arg(name).arg(most_topics);
+    call.arg(&keys.prefix).arg(name).arg(most.topics);
     call.arg(bounds.events).arg(bounds.bytes).arg(millis(bounds.age));
     call.arg(&**text).arg(kind).arg(if *latest { LATEST } else { "" }).arg(user).arg(shown);
+    call.arg(source).arg(most_of_source.unwrap_or_default());
     call
 }
 
@@ -273,11 +278,14 @@ fn arrived<'a>(keys: &Keys, stream: &'a Value) -> Option<Arrived<'a>> {
     Some(Arrived { name, events: all.into_iter().filter_map(|entry| entry.event).collect(), newest, before })
 }
 
-/// What `publish` has answered: the id; or there are as many topics as may be. None: it makes no sense.
-pub(super) fn published(answer: &[String]) -> Option<Option<EventId>> {
-    match answer {
-        [word] if word == "full" => Some(None),
-        [word, id] if word == "done" => id.parse().ok().map(Some),
+/// What `publish` has answered, of one who may publish in at most so many topics. None: it makes no sense.
+pub(super) fn published(answer: &[String], most: Most) -> Option<Result<EventId, NotPublished>> {
+    match (answer, most.source) {
+        ([word], _) if word == "full" => Some(Err(NotPublished::TooManyTopics(most.topics))),
+        ([word], Some((of, most))) if word == "source" => {
+            Some(Err(NotPublished::TooManyOfAddress { of, most }))
+        }
+        ([word, id], _) if word == "done" => id.parse().ok().map(Ok),
         _ => None,
     }
 }

@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn event(ms: u64) -> Arc<Event> {
-        Event::new(id(ms), Message { text: "x".into(), kind: None, latest: false })
+        Event::new(id(ms), Message { text: "x".into(), ..Message::default() })
     }
 
     // "Each event once, in order, with an id": also for one who comes from a node that has read more.
