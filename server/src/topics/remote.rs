@@ -122,6 +122,7 @@ struct State {
     bounds: Bounds,
     publisher: Script,
     loader: Script,
+    waker: Script,
     clock: Clock,
     metrics: Arc<Metrics>,
     reads: Arc<Reads>,
@@ -148,6 +149,7 @@ impl Remote {
             bounds,
             publisher: stream::publisher(),
             loader: stream::loader(),
+            waker: stream::waker(),
             clock,
             metrics,
             reads: reads.clone(),
@@ -271,7 +273,7 @@ impl State {
     async fn look_for_redis(&self) {
         loop {
             self.lost.notified().await;
-            while self.nudge().await.is_err() {
+            while self.probe().await.is_err() {
                 sleep(AGAIN).await;
             }
             self.around.publishing.is_well();
@@ -284,13 +286,14 @@ impl State {
             self.reads.more.notified().await;
             self.begin.notify_one();
             // If that fails, it is noticed when Redis has waited for long enough.
-            let _ = self.nudge().await;
+            let wake = self.waker.key(self.nudge_key());
+            let _: Result<(), _> = self.ask(async |connection| wake.invoke_async(connection).await).await;
         }
     }
 
-    async fn nudge(&self) -> Result<(), Failure> {
-        let nudge = stream::nudge(&self.nudge_key());
-        self.ask(async |connection| nudge.query_async(connection).await).await
+    async fn probe(&self) -> Result<(), Failure> {
+        let probe = stream::probe(&self.nudge_key());
+        self.ask(async |connection| probe.query_async(connection).await).await
     }
 
     fn nudge_key(&self) -> String {

@@ -69,6 +69,11 @@ pub(super) fn loader() -> Script {
     Script::new(include_str!("load.lua"))
 }
 
+/// What has whoever reads a stream wake up: also in a Redis that is full.
+pub(super) fn waker() -> Script {
+    Script::new(include_str!("wake.lua"))
+}
+
 /// What publishes.
 pub(super) fn publisher() -> Script {
     Script::new(include_str!("topics.lua"))
@@ -134,8 +139,8 @@ pub(super) fn read(streams: &[(String, EventId)], block: Duration) -> Pipeline {
     all
 }
 
-/// Has whoever reads this stream wake up.
-pub(super) fn nudge(key: &str) -> Pipeline {
+/// Writes to this stream, if anything can be written.
+pub(super) fn probe(key: &str) -> Pipeline {
     let mut all = pipe();
     all.cmd("XADD").arg(key).arg("MAXLEN").arg(1).arg("*").arg("x").arg(1).ignore();
     all.cmd("PEXPIRE").arg(key).arg(60_000).ignore();
