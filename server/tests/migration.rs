@@ -615,7 +615,7 @@ fn a_command_moves_a_room() {
     let said = String::from_utf8_lossy(&moved.stdout).into_owned();
     assert!(moved.status.success() && said.starts_with("room hall goes on at node b"), "{moved:?}");
     until("it is at b", || http::get(b.address, "/v1/rooms/hall").status == 200);
-    assert_eq!(http::get(a.address, "/v1/rooms/hall").status, 404);
+    assert_eq!(http::get(a.address, "/v1/rooms/hall").status, 409);
     let again = process::command(&["move", "hall", "--any", "--pid", &pid]).output().unwrap();
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("the room is on node b"), "{again:?}");
