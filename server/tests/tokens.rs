@@ -172,8 +172,8 @@ fn a_token_in_the_query_is_good_for_every_request_that_takes_one() {
         (ask("GET", "/v1/rooms", ""), 200),
         (ask("GET", "/v1/presence/ann", ""), 200),
         (ask("POST", "/v1/presence", r#"{"users":["ann"]}"#), 200),
-        (ask("POST", "/v1/match", r#"{"kind":"arena"}"#), 200),
         (ask("POST", "/v1/queue", r#"{"kind":"arena"}"#), 201),
+        (ask("POST", "/v1/match", r#"{"kind":"arena"}"#), 200),
         (ask("POST", "/v1/topics/news", "hello"), 200),
     ] {
         let (path, ..) = &asked;
