@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What is known of those who are expected.
 pub(super) enum Attendances {
     /// By this server.
-    Here(Mutex<Attendance>),
+    Here(Box<Mutex<Attendance>>),
     /// By all.
     Remote(Box<Remote>),
 }
@@ -30,7 +30,7 @@ pub(super) struct Remote {
 impl Attendances {
     pub(super) fn new(way: Option<Way>) -> Self {
         match way {
-            None => Self::Here(Mutex::default()),
+            None => Self::Here(Box::default()),
             Some(way) => Self::Remote(Box::new(Remote::new(way))),
         }
     }
