@@ -10,7 +10,6 @@ use super::{
 use crate::{
     ground::{
         api_error::TRY_AGAIN,
-        identity::Role,
         whole::{WholeText, whole, wholes},
     },
     matching::{
@@ -191,8 +190,7 @@ pub(super) async fn enter(
         skill,
         latencies,
         filter,
-        // An operator's server takes tickets for all of its players.
-        source: (identity.role != Role::Admin).then(|| source(&state, &request)),
+        source: Some(source(&state, &request)),
     };
     let id = state.queue.add(ticket).await?.to_string();
     let location = format!("/v1/queue/{id}");
